@@ -1,0 +1,4 @@
+//! (header to come)
+
+pub mod http;
+pub mod ws;
