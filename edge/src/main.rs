@@ -1,0 +1,2 @@
+//! (header to come)
+fn main() {}

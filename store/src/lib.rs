@@ -1,0 +1,120 @@
+//! The append log of conversations and its projections, behind one trait.
+//!
+//! A *row* is one event of one conversation, keyed (conversation, seq, epoch). Rows are written by
+//! the one router that owns the conversation's partition and carry what later owners need to tell
+//! live rows from dead ones (`acked`, `base`). Everything else here (conversation heads, members,
+//! the list of a user's conversations) is a *projection*: a function of the log that can be applied
+//! any number of times and in any order, because every cell keeps the value of the highest seq.
+//!
+//! Who drives it: an owner's actor calls [`Store::append`] and reads its outcome from the queue it
+//! gave; every other call is a future on the router's runtime. No call blocks the caller's thread.
+//!
+//! Invariants every engine keeps:
+//! - [`AppendOutcome::Ok`] means durable as the engine's configuration promises, and readable.
+//! - The rows of one append become visible together or not at all where the engine can (embedded);
+//!   no reader above may rest on that (a replicated store cannot).
+//! - Outcomes of appends to one conversation arrive in the order of the appends.
+//! - A failed or refused write harms no other conversation.
+
+pub mod embedded;
+pub mod limits;
+mod types;
+
+pub use types::{
+    Append, AppendOutcome, Busy, ConvId, ConvRow, DirtyWindow, Epoch, FenceOutcome, MemberRow,
+    Outcomes, PartitionId, Projection, Range, Role, Row, Seq, StoreError, Tag, UserConvRow, UserId,
+};
+
+use std::future::Future;
+
+/// What a router needs from a store. Cheap to clone handles implement it.
+pub trait Store: Clone + Send + Sync + 'static {
+    /// Identity of the log: random, new after a restore. Part of every cursor.
+    fn log_id(&self) -> [u8; 16];
+
+    /// Becomes the owner of a partition: a new epoch, higher than every earlier one.
+    ///
+    /// The embedded engine takes all partitions at once when it opens (its directory lock is the
+    /// fence) and gives the epoch of this run.
+    fn take(
+        &self,
+        partition: PartitionId,
+    ) -> impl Future<Output = Result<Epoch, StoreError>> + Send;
+
+    /// Whether this process still owns what it took. A commit needs a fence read that *started*
+    /// after the append returned.
+    fn fence(&self) -> impl Future<Output = FenceOutcome> + Send;
+
+    /// Queues rows of one conversation for one durable write. The outcome comes later through
+    /// `outcomes`, with `tag`; one send on that queue carries all outcomes of one commit.
+    ///
+    /// # Errors
+    /// [`Busy`] gives the append back when the queue is full: nothing was written, retry later.
+    fn append(&self, append: Append, tag: Tag, outcomes: &Outcomes) -> Result<(), Busy>;
+
+    /// The newest `limit` rows of a conversation, descending by (seq, epoch), all epochs included.
+    fn tail(
+        &self,
+        conv: ConvId,
+        limit: usize,
+    ) -> impl Future<Output = Result<Vec<Row>, StoreError>> + Send;
+
+    /// Rows of a conversation with seq in `range`, at most `limit`, in the order of the range's
+    /// direction, all epochs included.
+    fn range(
+        &self,
+        conv: ConvId,
+        range: Range,
+        limit: usize,
+    ) -> impl Future<Output = Result<Vec<Row>, StoreError>> + Send;
+
+    /// Applies projections. Durable no later than the next successful append; after a crash the
+    /// dirty windows tell which conversations must have theirs applied again.
+    fn project(
+        &self,
+        projections: Vec<Projection>,
+    ) -> impl Future<Output = Result<(), StoreError>> + Send;
+
+    /// The projected state of a conversation, `None` if it does not exist.
+    fn conv(
+        &self,
+        conv: ConvId,
+    ) -> impl Future<Output = Result<Option<ConvRow>, StoreError>> + Send;
+
+    /// Members of a conversation, those who left included, in the order of their user id, after
+    /// `after` if given.
+    fn members(
+        &self,
+        conv: ConvId,
+        after: Option<UserId>,
+        limit: usize,
+    ) -> impl Future<Output = Result<Vec<MemberRow>, StoreError>> + Send;
+
+    /// Conversations of a user, those left included, in the order of their id, after `after`.
+    fn user_convs(
+        &self,
+        user: UserId,
+        after: Option<ConvId>,
+        limit: usize,
+    ) -> impl Future<Output = Result<Vec<UserConvRow>, StoreError>> + Send;
+
+    /// One conversation of a user.
+    fn user_conv(
+        &self,
+        user: UserId,
+        conv: ConvId,
+    ) -> impl Future<Output = Result<Option<UserConvRow>, StoreError>> + Send;
+
+    /// Conversations written in windows that were never closed, of all earlier epochs of the
+    /// partition. Their after-work (projections, deliver) is to be done again.
+    fn open_windows(
+        &self,
+        partition: PartitionId,
+    ) -> impl Future<Output = Result<Vec<(DirtyWindow, ConvId)>, StoreError>> + Send;
+
+    /// Records that all after-work of a window is done.
+    fn close_window(
+        &self,
+        window: DirtyWindow,
+    ) -> impl Future<Output = Result<(), StoreError>> + Send;
+}
