@@ -112,6 +112,15 @@ pub trait Store: Clone + Send + Sync + 'static {
         partition: PartitionId,
     ) -> impl Future<Output = Result<Vec<(DirtyWindow, ConvId)>, StoreError>> + Send;
 
+    /// The same for every partition that this process owns, in the order of (window, conversation),
+    /// after `after`. One scan of what is open, however many partitions there are: this is what a
+    /// process that owns them all reads when it starts, page by page until one is short.
+    fn open_windows_all(
+        &self,
+        after: Option<(DirtyWindow, ConvId)>,
+        limit: usize,
+    ) -> impl Future<Output = Result<Vec<(DirtyWindow, ConvId)>, StoreError>> + Send;
+
     /// Records that all after-work of a window is done.
     fn close_window(
         &self,
