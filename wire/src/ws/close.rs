@@ -1,5 +1,7 @@
 //! Close frames: their codes (RFC 6455 section 7.4, IANA close code registry) and their body.
 
+use super::ProtocolError;
+
 /// A close code as it may travel in a close frame, 1000-4999 less the reserved ones.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct CloseCode(u16);
@@ -44,4 +46,18 @@ pub struct Close<'a> {
     pub code: Option<CloseCode>,
     /// At most 123 bytes; for logs, not for people.
     pub reason: &'a str,
+}
+
+impl<'a> Close<'a> {
+    /// Parses the unmasked payload of a close frame.
+    pub(super) fn parse(payload: &'a [u8]) -> Result<Self, ProtocolError> {
+        let (code, reason) = match payload {
+            [] => return Ok(Self { code: None, reason: "" }),
+            [_] => return Err(ProtocolError::CloseBodyTooShort),
+            [high, low, reason @ ..] => (u16::from_be_bytes([*high, *low]), reason),
+        };
+        let code = CloseCode::new(code).ok_or(ProtocolError::CloseCodeNotAllowed)?;
+        let reason = std::str::from_utf8(reason).map_err(|_| ProtocolError::InvalidUtf8)?;
+        Ok(Self { code: Some(code), reason })
+    }
 }

@@ -8,15 +8,15 @@
 //! Receiving, per connection:
 //!
 //! ```
-//! use throng_wire::ws::{Decoder, Event, Input, Role, encode};
+//! use throng_wire::ws::{Decoder, Event, Input, Opcode, Role, encode};
 //!
 //! # fn session(received: &mut [u8], out: &mut Vec<u8>) {
 //! let mut decoder = Decoder::new(Role::Server, 64 * 1024);
 //! let mut input = Input::new(received);
 //! loop {
 //!     match decoder.next(&mut input) {
-//!         Ok(Some(Event::Text(text))) => encode::frame(out, encode::Opcode::Text, text.as_bytes(), None),
-//!         Ok(Some(Event::Binary(bytes))) => encode::frame(out, encode::Opcode::Binary, bytes, None),
+//!         Ok(Some(Event::Text(text))) => encode::frame(out, Opcode::Text, text.as_bytes(), None),
+//!         Ok(Some(Event::Binary(bytes))) => encode::frame(out, Opcode::Binary, bytes, None),
 //!         Ok(Some(Event::Ping(payload))) => encode::pong(out, payload, None),
 //!         Ok(Some(Event::Pong(_))) => {}
 //!         Ok(Some(Event::Close(close))) => break encode::close_reply(out, close, None),
@@ -41,7 +41,11 @@ mod close;
 mod decode;
 pub mod encode;
 mod error;
+mod frame;
+mod mask;
+mod text;
 
 pub use close::{Close, CloseCode};
 pub use decode::{Decoder, Event, Input, Role};
 pub use error::ProtocolError;
+pub use frame::{Header, MaskKey, Opcode};
