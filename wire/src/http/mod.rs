@@ -12,11 +12,14 @@
 //! Client: [`encode_upgrade_request`], then [`parse_upgrade_response`].
 
 mod client;
+mod fields;
+mod refusal;
 mod request;
 mod response;
 
 pub use client::{
     UpgradeError, UpgradeRequest, Upgraded, encode_upgrade_request, parse_upgrade_response,
 };
-pub use request::{Method, Parsed, Refusal, Request, Upgrade, parse_request};
+pub use refusal::Refusal;
+pub use request::{Method, Parsed, Request, Upgrade, parse_request};
 pub use response::{Response, encode_refusal, encode_response, encode_switching_protocols};
