@@ -21,12 +21,16 @@
 //! This is the only crate of the workspace with `unsafe` code.
 
 pub mod driver;
+pub mod host;
 pub mod limits;
+pub mod setup;
 pub mod sim;
 pub mod uring;
+mod wake;
 pub mod wheel;
 
 pub use driver::{
     Arm, CloseKind, ConnId, ConnectOptions, Driver, Event, Handler, Io, ListenOptions, ListenerId,
     SendBatch, Waker,
 };
+pub use setup::SetupError;

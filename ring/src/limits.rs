@@ -1,0 +1,48 @@
+//! Every bound of this crate, and the relations between them.
+
+use std::time::Duration;
+
+/// Pieces one send may carry. The kernel copies up to 8 without allocating and takes at most 1024.
+pub const SEND_CHUNKS_MAX: usize = 32;
+
+/// Completions handed out in one turn; what is left waits for the next one.
+pub const EVENTS_PER_TURN_MAX: usize = 4096;
+
+/// Work of a turn's handlers after which the rest waits for the next turn (default).
+pub const TURN_BUDGET: Duration = Duration::from_millis(2);
+
+/// Completions between two looks at the clock while a turn's budget is measured.
+pub const EVENTS_PER_CLOCK_READ: usize = 16;
+
+/// Slots that the kernel's descriptor table and a [`crate::ConnId`] may have.
+pub const CONNECTIONS_MAX: u32 = 1 << 20;
+
+/// Bits of a generation.
+pub const GENERATION_BITS: u32 = 24;
+
+/// Accepts posted per listener. Each takes a slot and ~350 bytes of the kernel.
+pub const ACCEPTS_IN_FLIGHT: usize = 16;
+
+/// Pause after an accept failed for want of something other than a slot.
+pub const ACCEPT_RETRY: Duration = Duration::from_millis(100);
+
+/// Listeners of one driver.
+pub const LISTENERS_MAX: usize = 256;
+
+/// Buffers that the send pool keeps.
+pub const POOL_BUFFERS_MAX: usize = 256;
+
+/// Capacity above which a buffer is freed instead of kept.
+pub const POOL_BUFFER_BYTES_MAX: usize = 16 * 1024;
+
+/// In-flight send records kept for the next send.
+pub const POOL_FLIGHTS_MAX: usize = 1024;
+
+// A turn must be able to hand out what one full burst of submissions completes at once.
+const _: () = assert!(EVENTS_PER_TURN_MAX >= 1024);
+// A budget that is never looked at is none.
+const _: () = assert!(EVENTS_PER_CLOCK_READ < EVENTS_PER_TURN_MAX);
+// IOV_MAX.
+const _: () = assert!(SEND_CHUNKS_MAX <= 1024);
+// The pool must stay small enough for 64 shards in one process (256 MB).
+const _: () = assert!(POOL_BUFFERS_MAX * POOL_BUFFER_BYTES_MAX <= 4 << 20);
