@@ -45,7 +45,8 @@ fn emit_merge(message: &Message, out: &mut String) {
     out.push_str("            _ => reader.skip(tag)?,\n        }\n        Ok(())\n    }\n\n");
 }
 
-fn reader_method(kind: &Kind) -> &'static str {
+/// Name by which `protobuf` and `json` call a kind.
+pub(super) fn method(kind: &Kind) -> &'static str {
     match kind {
         Kind::U32 => "uint32",
         Kind::U64 => "uint64",
@@ -59,7 +60,7 @@ fn reader_method(kind: &Kind) -> &'static str {
 
 fn merge_field(field: &Field) -> String {
     let target = format!("self.{}", field.name);
-    let method = reader_method(&field.kind);
+    let method = method(&field.kind);
     match (field.label, &field.kind) {
         (Label::Repeated, Kind::U32) => format!("reader.uint32s(tag, &mut {target})?"),
         (Label::Repeated, Kind::Message { .. }) => {
@@ -81,7 +82,7 @@ fn emit_merge_members(oneof: &Oneof, out: &mut String) {
         let number = member.number;
         let variant = format!("{}::{}", oneof.type_name, camel_case(&member.name));
         let target = format!("self.{}", oneof.name);
-        let method = reader_method(&member.kind);
+        let method = method(&member.kind);
         let _ = if member.kind.is_message() {
             writeln!(
                 out,
@@ -150,7 +151,7 @@ fn encode_line(slot: &Slot) -> String {
 /// Functions named after a kind write the field whatever its value; those with `_field` leave out
 /// the default of an implicit-presence field.
 fn field_call(field: &Field, number: &str, out: &str) -> String {
-    let method = reader_method(&field.kind);
+    let method = method(&field.kind);
     let value = format!("self.{}", field.name);
     let by_reference = if matches!(field.kind, Kind::Str | Kind::Bytes) { "&" } else { "" };
     match (field.label, &field.kind) {
@@ -167,7 +168,7 @@ fn oneof_match(oneof: &Oneof, module: &str, none: &str, out: &str) -> String {
     let mut text = format!("match &self.{} {{\n            None => {none},\n", oneof.name);
     for member in &oneof.members {
         let variant = format!("{}::{}", oneof.type_name, camel_case(&member.name));
-        let method = reader_method(&member.kind);
+        let method = method(&member.kind);
         let value =
             if member.kind.borrows() || member.kind.is_message() { "value" } else { "*value" };
         let _ = writeln!(

@@ -26,6 +26,35 @@ pub enum DecodeFault {
     /// More elements of repeated fields than the limit.
     #[error("too many elements")]
     TooManyElements,
+    /// Not JSON, from this byte on.
+    #[error("not JSON: expected {expected} at byte {at}")]
+    NotJson {
+        /// Distance from the start, bytes.
+        at: usize,
+        /// What should be there.
+        expected: &'static str,
+    },
+    /// A JSON value of another type.
+    #[error("expected {0}")]
+    Expected(&'static str),
+    /// A JSON key given twice.
+    #[error("given twice")]
+    Duplicate,
+    /// Members of a oneof together.
+    #[error("only one of {0} may be given")]
+    TwoOf(&'static str),
+    /// An escape that JSON does not have, or half of a surrogate pair.
+    #[error("a bad escape in a string")]
+    BadEscape,
+    /// A raw control character in a JSON string.
+    #[error("a control character in a string must be escaped")]
+    ControlCharacter,
+    /// `bytes` that are not base64 with padding.
+    #[error("expected base64 with padding")]
+    NotBase64,
+    /// An unknown JSON value nested too deeply.
+    #[error("nested too deeply")]
+    TooDeep,
 }
 
 /// Bytes that are not what they should be: where, and why.

@@ -4,12 +4,14 @@
 //!   from proto/throng/v1.proto by the schema compiler in codegen/.
 //! - [`link`]: the link between edge and router (docs/link.md), from proto/throng/link.proto.
 //! - [`Protobuf`]: the trait by which every message is decoded and encoded.
+//! - [`Json`]: the trait of the JSON mapping, which every message of [`v1`] also has.
 //! - [`ws`], [`http`]: RFC 6455 and the HTTP/1.1 upgrade before it.
 //!
 //! Some messages of [`v1`] have the names of traits and types everybody knows (`Send`, `Ok`,
 //! `Error`): write `v1::Send`, and do not import them by a glob.
 
 pub mod http;
+pub mod json;
 pub mod limits;
 pub mod link;
 pub mod protobuf;
@@ -18,6 +20,7 @@ pub mod ws;
 mod error;
 
 pub use error::{DecodeError, DecodeFault};
+pub use json::Json;
 pub use protobuf::Protobuf;
 
 #[allow(clippy::large_enum_variant, reason = "made, matched and dropped in place; never kept")]

@@ -28,3 +28,9 @@ pub const HTTP_SUBPROTOCOL_LINES_MAX: usize = 4;
 
 // Otherwise a long request line could never be told from a long head.
 const _: () = assert!(HTTP_REQUEST_LINE_BYTES_MAX < HTTP_HEAD_BYTES_MAX);
+
+/// Depth of an unknown value in JSON that is still passed over.
+pub const JSON_DEPTH_MAX: usize = 32;
+
+/// End of the integers that every JSON reader keeps exact (RFC 7493 section 2.2): 2^53.
+pub const JSON_INTEGER_END: u64 = 1 << 53;
