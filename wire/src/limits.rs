@@ -24,7 +24,7 @@ pub const AGENT_BYTES_MAX: usize = 64;
 pub const GROUP_NAME_BYTES_MAX: usize = 128;
 
 /// `hello.token`, bytes.
-pub const TOKEN_BYTES_MAX: usize = 8 * 1024;
+pub const TOKEN_BYTES_MAX: usize = 4 * 1024;
 
 /// A cursor, bytes.
 pub const CURSOR_BYTES_MAX: usize = 128;
@@ -123,7 +123,8 @@ const _: () = assert!(OP_BYTES_MAX + LINK_OVERHEAD_BYTES <= LINK_FRAME_BYTES_MAX
 // Every message that is allowed fits into an operation, also as base64 in a JSON frame.
 const _: () = assert!(BODY_BYTES_MAX * 4 / 3 + 1024 <= FRAME_BYTES_MAX);
 const _: () = assert!(MEMBERS_PER_REQUEST_MAX * (NAME_BYTES_MAX + 3) + 1024 <= OP_BYTES_MAX);
-const _: () = assert!(TOKEN_BYTES_MAX + 1024 <= OP_BYTES_MAX);
+// A token that a `hello` may carry also fits into a header line.
+const _: () = assert!(TOKEN_BYTES_MAX + 2048 <= HTTP_HEAD_BYTES_MAX);
 // The largest event is the creation of the largest group, or a message.
 const _: () =
     assert!((MEMBERS_PER_REQUEST_MAX + 1) * CREATED_MEMBER_BYTES + 1024 <= EVENT_BYTES_MAX);

@@ -64,11 +64,15 @@ pub trait Json<'a>: Protobuf<'a> {
     /// # Errors
     /// Not UTF-8, not JSON, or not of the message's shape; the error names field and reason.
     fn from_json(bytes: &'a [u8]) -> Result<Self, DecodeError> {
-        let mut message = Self::default();
-        let mut reader = Reader::new(bytes, Self::ELEMENTS_MAX)?;
-        message.read_json(&mut reader)?;
-        reader.end()?;
-        Ok(message)
+        read_whole(Reader::new(bytes, Self::ELEMENTS_MAX)?)
+    }
+
+    /// The same from what is known to be UTF-8.
+    ///
+    /// # Errors
+    /// As [`Json::from_json`].
+    fn from_json_str(text: &'a str) -> Result<Self, DecodeError> {
+        read_whole(Reader::over(text, Self::ELEMENTS_MAX))
     }
 
     /// Appends the JSON text.
@@ -77,4 +81,11 @@ pub trait Json<'a>: Protobuf<'a> {
         self.write_fields(&mut object);
         object.end();
     }
+}
+
+fn read_whole<'a, M: Json<'a>>(mut reader: Reader<'a>) -> Result<M, DecodeError> {
+    let mut message = M::default();
+    message.read_json(&mut reader)?;
+    reader.end()?;
+    Ok(message)
 }

@@ -29,9 +29,15 @@ impl<'a> Reader<'a> {
     /// Not UTF-8.
     pub fn new(bytes: &'a [u8], elements_max: usize) -> Result<Self, DecodeError> {
         match std::str::from_utf8(bytes) {
-            Ok(text) => Ok(Self { text, at: 0, elements_left: elements_max }),
+            Ok(text) => Ok(Self::over(text, elements_max)),
             Err(_) => Err(DecodeError::new(DecodeFault::NotUtf8)),
         }
+    }
+
+    /// The same over what is known to be UTF-8.
+    #[must_use]
+    pub fn over(text: &'a str, elements_max: usize) -> Self {
+        Self { text, at: 0, elements_left: elements_max }
     }
 
     /// The next byte that is not white space.
@@ -352,5 +358,10 @@ impl<'a> Reader<'a> {
     /// Whether the value that comes next is an object.
     pub(crate) fn at_object(&mut self) -> bool {
         self.peek() == Some(b'{')
+    }
+
+    /// Whether the value that comes next is a number without a sign.
+    pub(crate) fn at_digit(&mut self) -> bool {
+        matches!(self.peek(), Some(b'0'..=b'9'))
     }
 }
