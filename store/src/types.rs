@@ -106,7 +106,9 @@ pub enum FenceOutcome {
 /// Where outcomes of appends go: called once per commit with every outcome for this queue, in the
 /// order of the appends. It must not block.
 #[derive(Clone)]
-pub struct Outcomes(Arc<dyn Fn(Vec<(Tag, AppendOutcome)>) + Send + Sync>);
+pub struct Outcomes(Arc<Deliver>);
+
+type Deliver = dyn Fn(Vec<(Tag, AppendOutcome)>) + Send + Sync;
 
 impl Outcomes {
     /// Wraps the function that puts outcomes into the owner's mailbox.

@@ -29,12 +29,9 @@ pub struct Config {
     pub durability: Durability,
     /// Cache of blocks read from disk, bytes.
     pub cache_bytes: u64,
-    /// Newest rows kept in memory before they are written as a sorted table, bytes. Up to four
-    /// more of this size may wait to be written, see `limits::MEMTABLES_MAX`.
-    pub memtable_bytes: u64,
     /// Appends waiting for the committer at most; beyond it `append` answers `Busy`.
     pub queue_appends: usize,
-    /// Bytes of bodies waiting for the committer at most.
+    /// Bytes of rows waiting for the committer at most.
     pub queue_bytes: usize,
     /// Reads running at the same time, each on a thread of the runtime's blocking pool.
     pub reads: usize,
@@ -51,7 +48,6 @@ impl Config {
             dir: dir.as_ref().to_owned(),
             durability: Durability::Sync,
             cache_bytes: limits::CACHE_BYTES,
-            memtable_bytes: limits::MEMTABLE_BYTES,
             queue_appends: limits::QUEUE_APPENDS,
             queue_bytes: limits::QUEUE_BYTES,
             reads: limits::READS,

@@ -1,0 +1,77 @@
+//! Brings cells up to date: reads each once, merges what projections write to it, writes those that
+//! changed. Only the committer does this, so that no write comes between the read and the write.
+
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+
+use super::cells::{self, Cell, CellKey};
+use super::engine::{Engine, EngineError};
+use crate::Projection;
+
+/// The cells of one batch of projections. Empty between batches.
+#[derive(Default)]
+pub(super) struct Projector {
+    cells: HashMap<CellKey, Pending>,
+    value: Vec<u8>,
+}
+
+struct Pending {
+    cell: Cell,
+    changed: bool,
+}
+
+impl Projector {
+    /// Merges a projection's cells into the batch.
+    pub(super) fn add<E: Engine>(
+        &mut self,
+        engine: &E,
+        projection: Projection,
+    ) -> Result<(), EngineError> {
+        let mut result = Ok(());
+        cells::split(projection, |key, cell| {
+            if result.is_ok() {
+                result = self.merge(engine, key, cell);
+            }
+        });
+        result
+    }
+
+    fn merge<E: Engine>(
+        &mut self,
+        engine: &E,
+        key: CellKey,
+        write: Cell,
+    ) -> Result<(), EngineError> {
+        match self.cells.entry(key) {
+            Entry::Occupied(mut entry) => {
+                let pending = entry.get_mut();
+                pending.changed |= pending.cell.merge(write);
+            }
+            Entry::Vacant(entry) => {
+                let pending = match engine.get(key.table, key.as_bytes())? {
+                    None => Pending { cell: write, changed: true },
+                    Some(value) => {
+                        let mut cell = Cell::decode(&key, &value)
+                            .map_err(|malformed| EngineError(malformed.to_string()))?;
+                        let changed = cell.merge(write);
+                        Pending { cell, changed }
+                    }
+                };
+                entry.insert(pending);
+            }
+        }
+        Ok(())
+    }
+
+    /// Puts the changed cells into the engine's next commit. Says how many.
+    pub(super) fn flush<E: Engine>(&mut self, engine: &mut E) -> usize {
+        let mut changed = 0;
+        for (key, pending) in self.cells.drain().filter(|(_, pending)| pending.changed) {
+            self.value.clear();
+            pending.cell.encode(&mut self.value);
+            engine.put(key.table, key.as_bytes(), &self.value);
+            changed += 1;
+        }
+        changed
+    }
+}

@@ -1,0 +1,198 @@
+//! Reads. Each looks at one snapshot, so that it sees every commit whole or not at all.
+
+use std::ops::Bound;
+
+use fjall::{Guard, Readable};
+
+use super::cells::{self, Listed, Mark, Touch};
+use super::codec::Malformed;
+use super::keys::{self, Table};
+use super::row;
+use super::tables::{Tables, read_error};
+use crate::{
+    ConvId, ConvRow, DirtyWindow, Epoch, MemberRow, PartitionId, Range, Row, StoreError,
+    UserConvRow, UserId, limits,
+};
+
+type Read<T> = Result<T, StoreError>;
+
+impl From<Malformed> for StoreError {
+    fn from(malformed: Malformed) -> Self {
+        Self::Corrupt(malformed.to_string())
+    }
+}
+
+/// Keys and values of a table between two bounds.
+fn scan(
+    tables: &Tables,
+    table: Table,
+    from: Bound<&[u8]>,
+    to: Bound<&[u8]>,
+) -> impl DoubleEndedIterator<Item = Guard> + use<> {
+    tables.database.snapshot().range::<&[u8], _>(tables.keyspace(table), (from, to))
+}
+
+fn pair(guard: Guard) -> Read<fjall::KvPair> {
+    guard.into_inner().map_err(|error| read_error(&error))
+}
+
+fn log_row(guard: Guard) -> Read<Row> {
+    let (key, value) = pair(guard)?;
+    let (seq, epoch) = keys::read_log(&key)?;
+    Ok(row::decode(seq, epoch, &value)?)
+}
+
+pub(super) fn tail(tables: &Tables, conv: ConvId, limit: usize) -> Read<Vec<Row>> {
+    let (newest, oldest) = (keys::log(conv, u64::MAX, u32::MAX), keys::log(conv, 0, 0));
+    let rows = scan(tables, Table::Log, Bound::Included(&newest), Bound::Included(&oldest));
+    rows.take(page(limit)).map(log_row).collect()
+}
+
+pub(super) fn range(tables: &Tables, conv: ConvId, range: Range, limit: usize) -> Read<Vec<Row>> {
+    match range {
+        Range::Before(before) => {
+            let newest = keys::log(conv, before, 0);
+            let oldest = keys::log(conv, 0, 0);
+            let (from, to) = (Bound::Excluded(&newest[..]), Bound::Included(&oldest[..]));
+            if before == 0 {
+                return Ok(Vec::new());
+            }
+            scan(tables, Table::Log, from, to).take(page(limit)).map(log_row).collect()
+        }
+        Range::After(after) => {
+            let newest = keys::log(conv, u64::MAX, u32::MAX);
+            let oldest = keys::log(conv, after, u32::MAX);
+            let (from, to) = (Bound::Included(&newest[..]), Bound::Excluded(&oldest[..]));
+            if after == u64::MAX {
+                return Ok(Vec::new());
+            }
+            scan(tables, Table::Log, from, to).rev().take(page(limit)).map(log_row).collect()
+        }
+    }
+}
+
+pub(super) fn conv(tables: &Tables, conv: ConvId) -> Read<Option<ConvRow>> {
+    let value = tables.keyspace(Table::Conv).get(conv.0).map_err(|error| read_error(&error))?;
+    Ok(value.map(|value| cells::decode_conv(conv, &value)).transpose()?)
+}
+
+pub(super) fn members(
+    tables: &Tables,
+    conv: ConvId,
+    after: Option<UserId>,
+    limit: usize,
+) -> Read<Vec<MemberRow>> {
+    let first = keys::member(conv, after.unwrap_or(UserId([0; 16])));
+    let last = keys::member(conv, UserId([0xff; 16]));
+    let rows = scan(tables, Table::Members, start(&first, after), Bound::Included(&last));
+    let rows = rows.take(page(limit)).map(|guard| {
+        let (key, value) = pair(guard)?;
+        let user = key.last_chunk().ok_or(Malformed("members key"))?;
+        Ok(cells::decode_member(UserId(*user), &value)?.1)
+    });
+    rows.collect()
+}
+
+pub(super) fn user_convs(
+    tables: &Tables,
+    user: UserId,
+    after: Option<ConvId>,
+    limit: usize,
+) -> Read<Vec<UserConvRow>> {
+    let first = match after {
+        Some(conv) => keys::user_conv(user, conv, u8::MAX),
+        None => keys::user_conv(user, ConvId([0; 16]), 0),
+    };
+    let last = keys::user_conv(user, ConvId([0xff; 16]), u8::MAX);
+    let cells = scan(tables, Table::UserConvs, start(&first, after), Bound::Included(&last));
+    gather(cells, page(limit))
+}
+
+pub(super) fn user_conv(tables: &Tables, user: UserId, conv: ConvId) -> Read<Option<UserConvRow>> {
+    let first = keys::user_conv(user, conv, 0);
+    let last = keys::user_conv(user, conv, u8::MAX);
+    let cells = scan(tables, Table::UserConvs, Bound::Included(&first), Bound::Included(&last));
+    Ok(gather(cells, 1)?.pop())
+}
+
+/// The cells of one conversation of a user, as far as they were seen.
+#[derive(Default)]
+struct Gathered {
+    listed: Option<Listed>,
+    touch: Touch,
+    mark: Mark,
+}
+
+impl Gathered {
+    /// A row, if the user was ever a member: marks and touches may be there first.
+    fn row(self, conv: ConvId) -> Option<UserConvRow> {
+        Some(cells::user_conv_row(conv, self.listed?, self.touch, self.mark))
+    }
+}
+
+/// Puts cells that come in the order of their conversations together to at most `limit` rows.
+fn gather(cells: impl Iterator<Item = Guard>, limit: usize) -> Read<Vec<UserConvRow>> {
+    let mut rows = Vec::new();
+    let mut gathered: Option<(ConvId, Gathered)> = None;
+    for guard in cells {
+        let (key, value) = pair(guard)?;
+        let (conv, kind) = keys::read_user_conv(&key)?;
+        if gathered.as_ref().is_some_and(|(current, _)| *current != conv) {
+            rows.extend(gathered.take().and_then(|(conv, cells)| cells.row(conv)));
+        }
+        if rows.len() >= limit {
+            return Ok(rows);
+        }
+        let (_, cells) = gathered.get_or_insert_with(|| (conv, Gathered::default()));
+        match kind {
+            keys::LISTED => cells.listed = Some(Listed::decode(&value)?),
+            keys::TOUCH => cells.touch = Touch::decode(&value)?,
+            keys::MARK => cells.mark = Mark::decode(&value)?,
+            _ => return Err(Malformed("kind of cell").into()),
+        }
+    }
+    rows.extend(gathered.and_then(|(conv, cells)| cells.row(conv)));
+    rows.truncate(limit);
+    Ok(rows)
+}
+
+/// Windows of epochs before `epoch` of one partition.
+pub(super) fn open_windows(
+    tables: &Tables,
+    partition: PartitionId,
+    epoch: Epoch,
+) -> Read<Vec<(DirtyWindow, ConvId)>> {
+    let (first, end) = (keys::dirty_epoch(partition, 0), keys::dirty_epoch(partition, epoch));
+    let keys = scan(tables, Table::Dirty, Bound::Included(&first), Bound::Excluded(&end));
+    keys.map(dirty_key).collect()
+}
+
+/// Windows of epochs before `epoch` of all partitions.
+pub(super) fn open_windows_all(
+    tables: &Tables,
+    epoch: Epoch,
+    after: Option<(DirtyWindow, ConvId)>,
+    limit: usize,
+) -> Read<Vec<(DirtyWindow, ConvId)>> {
+    let first = after.map(|(window, conv)| keys::dirty(window, conv));
+    let from = first.as_ref().map_or(Bound::Unbounded, |key| Bound::Excluded(&key[..]));
+    let keys = scan(tables, Table::Dirty, from, Bound::Unbounded).map(dirty_key);
+    let earlier = |entry: &Read<(DirtyWindow, ConvId)>| {
+        entry.as_ref().map_or(true, |(window, _)| window.epoch < epoch)
+    };
+    keys.filter(earlier).take(page(limit)).collect()
+}
+
+fn dirty_key(guard: Guard) -> Read<(DirtyWindow, ConvId)> {
+    let key = guard.key().map_err(|error| read_error(&error))?;
+    Ok(keys::read_dirty(&key)?)
+}
+
+/// Where a page starts: at the first key, or behind the one that the page before ended with.
+fn start<T>(first: &[u8], after: Option<T>) -> Bound<&[u8]> {
+    if after.is_some() { Bound::Excluded(first) } else { Bound::Included(first) }
+}
+
+fn page(limit: usize) -> usize {
+    limit.min(limits::PAGE_ROWS_MAX)
+}
