@@ -1,8 +1,6 @@
 //! The examples of RFC 6455, in both directions.
 
-mod recorder;
-
-use recorder::{MESSAGE_BYTES_MAX, Seen, decode};
+use crate::recorder::{MESSAGE_BYTES_MAX, Seen, decode};
 use throng_wire::ws::{Opcode, Role, accept, encode};
 
 const KEY: [u8; 4] = [0x37, 0xfa, 0x21, 0x3d];
@@ -21,7 +19,7 @@ fn unmasked_text() {
 #[test]
 fn masked_text() {
     let wire = [0x81, 0x85, 0x37, 0xfa, 0x21, 0x3d, 0x7f, 0x9f, 0x4d, 0x51, 0x58];
-    assert_eq!(recorder::server(&wire), [Seen::Text("Hello".into())]);
+    assert_eq!(crate::recorder::server(&wire), [Seen::Text("Hello".into())]);
     let mut out = Vec::new();
     encode::frame(&mut out, Opcode::Text, b"Hello", Some(KEY));
     assert_eq!(out, wire);
@@ -44,7 +42,7 @@ fn ping_and_pong() {
     let ping = [0x89, 0x05, 0x48, 0x65, 0x6c, 0x6c, 0x6f];
     assert_eq!(client(&ping), [Seen::Ping(b"Hello".into())]);
     let pong = [0x8a, 0x85, 0x37, 0xfa, 0x21, 0x3d, 0x7f, 0x9f, 0x4d, 0x51, 0x58];
-    assert_eq!(recorder::server(&pong), [Seen::Pong(b"Hello".into())]);
+    assert_eq!(crate::recorder::server(&pong), [Seen::Pong(b"Hello".into())]);
     let mut out = Vec::new();
     encode::ping(&mut out, b"Hello", None);
     encode::pong(&mut out, b"Hello", Some(KEY));

@@ -1,8 +1,6 @@
 //! The body of a close frame: every code, the reason, and the answer.
 
-mod recorder;
-
-use recorder::{Seen, raw, server, server_bytewise};
+use crate::recorder::{Seen, raw, server, server_bytewise};
 use throng_wire::ws::{Close, CloseCode, ProtocolError, Role, encode};
 
 /// RFC 6455 section 7.4 and the IANA registry, as ranges of what may be sent.
@@ -49,7 +47,7 @@ fn the_answer_repeats_the_code() {
     for (code, expected) in [(None, Seen::Close(None, String::new())), reply(1000), reply(4999)] {
         let mut out = Vec::new();
         encode::close_reply(&mut out, Close { code, reason: "dropped" }, None);
-        assert_eq!(recorder::decode(Role::Client, 0, [&out[..]]), [expected]);
+        assert_eq!(crate::recorder::decode(Role::Client, 0, [&out[..]]), [expected]);
     }
 }
 

@@ -1,8 +1,6 @@
 //! Text that is not UTF-8 is refused with the first byte that makes it so.
 
-mod recorder;
-
-use recorder::{MESSAGE_BYTES_MAX, Seen, feed, raw, server};
+use crate::recorder::{MESSAGE_BYTES_MAX, Seen, feed, raw, server};
 use throng_wire::ws::{Decoder, ProtocolError, Role};
 
 /// Bytes whose last one is the first that cannot be valid (Unicode, table 3-7).

@@ -1,8 +1,6 @@
 //! Each way to break the protocol has its error, its close code, and ends the connection.
 
-mod recorder;
-
-use recorder::{KEY, Seen, decode, raw, server, server_bytewise};
+use crate::recorder::{KEY, Seen, decode, raw, server, server_bytewise};
 use throng_wire::ws::{CloseCode, Opcode, ProtocolError, Role, encode};
 
 /// The fault ends the stream, in one part or byte by byte, with another message behind it.

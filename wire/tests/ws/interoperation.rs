@@ -1,12 +1,10 @@
 //! An implementation by others understands what we send, and we what it sends.
 
-mod recorder;
-
 use std::io::{self, Cursor, Read, Write};
 
+use crate::recorder::{KEY, MESSAGE_BYTES_MAX, Seen, decode};
 use proptest::collection::vec;
 use proptest::prelude::*;
-use recorder::{KEY, MESSAGE_BYTES_MAX, Seen, decode};
 use throng_wire::ws::{CloseCode, Opcode, Role, encode};
 use tungstenite::protocol::frame::coding::CloseCode as TheirCode;
 use tungstenite::protocol::{CloseFrame, Role as TheirRole, WebSocketConfig};

@@ -43,7 +43,10 @@ fn parse(head: &str) -> Result<Request<'_>, Refusal> {
 }
 
 fn refusal(line: &str, headers: &[&str]) -> Refusal {
-    parse(&head(line, headers)).expect_err("a refusal")
+    match parse(&head(line, headers)) {
+        Err(refusal) => refusal,
+        Ok(request) => panic!("not refused: {request:?}"),
+    }
 }
 
 /// [`HANDSHAKE`] with the line of this name replaced, or left out.

@@ -1,12 +1,10 @@
 //! What a decoder makes of a stream that arrives in parts, kept for comparison.
 
-#![allow(dead_code, reason = "each test file uses its part")]
-
-use throng_wire::ws::{Decoder, Event, Input, MaskKey, ProtocolError, Role};
+use throng_wire::ws::{CloseCode, Decoder, Event, Input, MaskKey, ProtocolError, Role};
 
 /// An event that outlives its input.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Seen {
+pub(crate) enum Seen {
     Text(String),
     Binary(Vec<u8>),
     Ping(Vec<u8>),
@@ -23,14 +21,14 @@ impl From<Event<'_>> for Seen {
             Event::Ping(bytes) => Self::Ping(bytes.to_owned()),
             Event::Pong(bytes) => Self::Pong(bytes.to_owned()),
             Event::Close(close) => {
-                Self::Close(close.code.map(|code| code.get()), close.reason.to_owned())
+                Self::Close(close.code.map(CloseCode::get), close.reason.to_owned())
             }
         }
     }
 }
 
 /// Feeds one part.
-pub fn feed(decoder: &mut Decoder, part: &[u8], seen: &mut Vec<Seen>) {
+pub(crate) fn feed(decoder: &mut Decoder, part: &[u8], seen: &mut Vec<Seen>) {
     let mut part = part.to_owned();
     let mut input = Input::new(&mut part);
     loop {
@@ -44,10 +42,10 @@ pub fn feed(decoder: &mut Decoder, part: &[u8], seen: &mut Vec<Seen>) {
 }
 
 /// The message limit of tests that are not about it.
-pub const MESSAGE_BYTES_MAX: u32 = 1 << 20;
+pub(crate) const MESSAGE_BYTES_MAX: u32 = 1 << 20;
 
 /// All that a fresh decoder makes of `parts`.
-pub fn decode<'p>(
+pub(crate) fn decode<'p>(
     role: Role,
     message_bytes_max: u32,
     parts: impl IntoIterator<Item = &'p [u8]>,
@@ -59,20 +57,20 @@ pub fn decode<'p>(
 }
 
 /// What the server's side makes of a stream in one part.
-pub fn server(stream: &[u8]) -> Vec<Seen> {
+pub(crate) fn server(stream: &[u8]) -> Vec<Seen> {
     decode(Role::Server, MESSAGE_BYTES_MAX, [stream])
 }
 
 /// The same, byte by byte.
-pub fn server_bytewise(stream: &[u8]) -> Vec<Seen> {
+pub(crate) fn server_bytewise(stream: &[u8]) -> Vec<Seen> {
     decode(Role::Server, MESSAGE_BYTES_MAX, stream.chunks(1))
 }
 
 /// A key whose four bytes differ.
-pub const KEY: MaskKey = [0x37, 0xfa, 0x21, 0x3d];
+pub(crate) const KEY: MaskKey = [0x37, 0xfa, 0x21, 0x3d];
 
 /// A masked frame put together by hand, so that it may break any rule.
-pub fn raw(first: u8, payload: &[u8]) -> Vec<u8> {
+pub(crate) fn raw(first: u8, payload: &[u8]) -> Vec<u8> {
     assert!(payload.len() <= 125);
     let mut frame = vec![first, 0x80 | payload.len() as u8];
     frame.extend(KEY);

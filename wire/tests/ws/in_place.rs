@@ -1,8 +1,6 @@
 //! A message that lies whole in the input is lent from there, and not copied.
 
-mod recorder;
-
-use recorder::{KEY, MESSAGE_BYTES_MAX};
+use crate::recorder::{KEY, MESSAGE_BYTES_MAX};
 use throng_wire::ws::{Decoder, Event, Input, Opcode, Role, encode};
 
 /// Where the payloads of a pipeline begin within the input.
@@ -11,7 +9,7 @@ fn payload_offsets(stream: &mut [u8]) -> Vec<usize> {
     let mut decoder = Decoder::new(Role::Server, MESSAGE_BYTES_MAX);
     let mut input = Input::new(stream);
     let mut offsets = Vec::new();
-    while let Some(event) = decoder.next(&mut input).unwrap() {
+    while let Ok(Some(event)) = decoder.next(&mut input) {
         let payload = match event {
             Event::Text(text) => text.as_bytes(),
             Event::Binary(bytes) | Event::Ping(bytes) | Event::Pong(bytes) => bytes,

@@ -1,11 +1,9 @@
 //! However a stream is fragmented and cut, and whichever end sends it, the same messages come out.
 
-mod recorder;
-
+use crate::recorder::{KEY, MESSAGE_BYTES_MAX, Seen, decode};
 use proptest::collection::vec;
 use proptest::prelude::*;
-use recorder::{KEY, MESSAGE_BYTES_MAX, Seen, decode};
-use throng_wire::ws::{Decoder, MaskKey, Opcode, Role, encode};
+use throng_wire::ws::{CloseCode, Decoder, MaskKey, Opcode, Role, encode};
 
 /// A message or control frame, and the lengths of the fragments to send it in.
 type Sent = (Seen, Vec<usize>);
@@ -96,8 +94,7 @@ fn a_conversation_survives_every_pair_of_cuts() {
         (Seen::Pong(vec![]), vec![]),
     ];
     let (mut stream, mut expected) = encode_all(&sent, Some(KEY));
-    let code = throng_wire::ws::CloseCode::GOING_AWAY;
-    encode::close(&mut stream, code, "bye", Some(KEY));
+    encode::close(&mut stream, CloseCode::GOING_AWAY, "bye", Some(KEY));
     expected.push(Seen::Close(Some(1001), "bye".into()));
     for first in 0..=stream.len() {
         for second in first..=stream.len() {
@@ -115,9 +112,9 @@ fn nothing_is_held_between_messages() {
     let mut seen = Vec::new();
     assert!(!decoder.is_mid_message());
     for byte in &stream[..stream.len() - 1] {
-        recorder::feed(&mut decoder, &[*byte], &mut seen);
+        crate::recorder::feed(&mut decoder, &[*byte], &mut seen);
         assert!(decoder.is_mid_message());
     }
-    recorder::feed(&mut decoder, &stream[stream.len() - 1..], &mut seen);
+    crate::recorder::feed(&mut decoder, &stream[stream.len() - 1..], &mut seen);
     assert!(!decoder.is_mid_message());
 }

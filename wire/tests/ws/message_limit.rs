@@ -1,8 +1,6 @@
 //! A message above the limit is refused as soon as its length is known.
 
-mod recorder;
-
-use recorder::{KEY, Seen, decode};
+use crate::recorder::{KEY, Seen, decode};
 use throng_wire::ws::{Opcode, ProtocolError, Role, encode};
 
 /// The decoder's verdict on a message of these fragments, without the last `held_back` bytes.

@@ -1,0 +1,4 @@
+//! The HTTP upgrade, from outside: one property per module.
+
+mod handshake;
+mod request;
