@@ -1,1 +1,36 @@
-//! (header to come)
+//! Programs that measure Throng: what an idle connection costs, what a frame costs, how many
+//! messages become durable in a second, and how the gateway's echo compares with a peer's.
+//!
+//! Every program prints figures with the machine, the kernel and the command that made them, can
+//! write them as JSON, and never takes part in a test's verdict by time. `idle` alone judges: memory
+//! per connection is repeatable, and it fails above its limit.
+
+pub mod echo;
+pub mod fleet;
+pub mod gateway;
+pub mod host;
+pub mod idle;
+pub mod limits;
+pub mod memory;
+pub mod peers;
+pub mod spread;
+
+use std::io;
+
+use throng_ring::SetupError;
+use throng_ring::uring::{UringConfig, UringDriver};
+
+/// A driver with room for `connections`.
+fn driver_for(connections: usize) -> io::Result<UringDriver> {
+    let wanted = u32::try_from(connections + SPARE_SLOTS).unwrap_or(u32::MAX);
+    let config = UringConfig { connections_max: wanted, ..UringConfig::default() };
+    UringDriver::new(config).map_err(|error: SetupError| io::Error::other(error.to_string()))
+}
+
+/// Table slots beside the connections: listeners, and connections that are still closing.
+const SPARE_SLOTS: usize = 64;
+
+/// A directory that is removed with the value.
+fn scratch_dir() -> io::Result<tempfile::TempDir> {
+    tempfile::Builder::new().prefix("throng-bench-").tempdir()
+}

@@ -1,0 +1,143 @@
+//! `throng-bench`: measures Throng's parts and the gateway as a whole. See docs/benchmarks.md.
+
+use std::io::{self, Write};
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use clap::{Parser, Subcommand};
+use serde::Serialize;
+use throng_bench::host::Host;
+use throng_bench::idle::{self, IdlePlan};
+use throng_bench::limits::{IDLE_KERNEL_BYTES_MAX, IDLE_USER_BYTES_MAX};
+use throng_bench::peers::{self, Case, PeersPlan};
+
+/// Exit code of a measurement that is above its limit.
+const EXIT_ABOVE_LIMIT: u8 = 99;
+
+/// Exit code of a measurement that could not be made.
+const EXIT_ENVIRONMENT: u8 = 69;
+
+#[derive(Parser)]
+#[command(version, about = "Measures Throng's parts and the gateway as a whole")]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Memory of idle established connections, user and kernel; fails above the limits
+    Idle {
+        /// Connections measured
+        #[arg(long, default_value_t = 15_000)]
+        connections: usize,
+        /// Seconds of silence before the reading
+        #[arg(long, default_value_t = 8)]
+        settle: u64,
+        /// Also write the result as JSON
+        #[arg(long)]
+        json: Option<PathBuf>,
+        /// Further arguments for the gateway, after `--`
+        #[arg(last = true)]
+        gateway: Vec<String>,
+    },
+    /// The gateway's echo beside fastwebsockets on tokio, interleaved, one pinned core each
+    Peers {
+        /// Connections of every case
+        #[arg(long, default_value_t = 500)]
+        connections: usize,
+        /// Seconds per round
+        #[arg(long, default_value_t = 3.0)]
+        secs: f64,
+        /// Rounds per case and server
+        #[arg(long, default_value_t = 5)]
+        rounds: usize,
+        /// Also write the result as JSON
+        #[arg(long)]
+        json: Option<PathBuf>,
+    },
+}
+
+fn main() -> ExitCode {
+    match run(Arguments::parse().command) {
+        Ok(code) => code,
+        Err(error) => {
+            let _ = writeln!(io::stderr(), "throng-bench: {error}");
+            ExitCode::from(EXIT_ENVIRONMENT)
+        }
+    }
+}
+
+fn run(command: Command) -> io::Result<ExitCode> {
+    let mut out = io::stdout();
+    writeln!(out, "{}", Host::read().line())?;
+    match command {
+        Command::Idle { connections, settle, json, gateway } => {
+            let settle = Duration::from_secs(settle);
+            run_idle(&IdlePlan { connections, settle, gateway_arguments: gateway }, json)
+        }
+        Command::Peers { connections, secs, rounds, json } => {
+            run_peers(&PeersPlan { connections, seconds: secs, rounds }, json)
+        }
+    }
+}
+
+fn run_idle(plan: &IdlePlan, json: Option<PathBuf>) -> io::Result<ExitCode> {
+    let result = idle::run(plan)?;
+    let mut out = io::stdout();
+    writeln!(
+        out,
+        "idle connections {}: user {:.0} B each (limit {IDLE_USER_BYTES_MAX:.0}), \
+         kernel {:.0} B each (limit {IDLE_KERNEL_BYTES_MAX:.0}); generator's end {:.0} B",
+        result.connections, result.user_bytes, result.kernel_bytes, result.generator_kernel_bytes
+    )?;
+    write_json(json, &result)?;
+    Ok(if result.passed { ExitCode::SUCCESS } else { ExitCode::from(EXIT_ABOVE_LIMIT) })
+}
+
+fn run_peers(plan: &PeersPlan, json: Option<PathBuf>) -> io::Result<ExitCode> {
+    let mut out = io::stdout();
+    writeln!(
+        out,
+        "{} connections, {} rounds of {} s; server on one core, generator on the other",
+        plan.connections, plan.rounds, plan.seconds
+    )?;
+    writeln!(
+        out,
+        "{:>7} {:>5} | {:>24} | {:>24} | {:>20} | {:>20}",
+        "bytes",
+        "depth",
+        "throng k/s, cpu us",
+        "fastwebsockets k/s, us",
+        "cpu ratio (spread)",
+        "rate ratio (spread)"
+    )?;
+    let comparison = peers::run(plan, |case| print_case(&mut io::stdout(), case))?;
+    write_json(json, &comparison)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn print_case(out: &mut impl Write, case: &Case) {
+    let rounds = |rounds: &peers::Rounds| {
+        format!("{:.1}, {:.3}", rounds.rate.median / 1e3, rounds.server_cpu_us.median)
+    };
+    let ratio = |spread: &throng_bench::spread::Spread| {
+        format!("{:.2} ({:.2}-{:.2})", spread.median, spread.low, spread.high)
+    };
+    let _ = writeln!(
+        out,
+        "{:>7} {:>5} | {:>24} | {:>24} | {:>20} | {:>20}",
+        case.size_bytes,
+        case.depth,
+        rounds(&case.throng),
+        rounds(&case.fastwebsockets),
+        ratio(&case.cpu_ratio),
+        ratio(&case.rate_ratio)
+    );
+}
+
+fn write_json(path: Option<PathBuf>, result: &impl Serialize) -> io::Result<()> {
+    let Some(path) = path else { return Ok(()) };
+    std::fs::write(path, serde_json::to_vec_pretty(result)?)
+}
