@@ -79,8 +79,7 @@ fn emit_read_members(oneof: &Oneof, out: &mut String) {
 
 fn emit_write(message: &Message, out: &mut String) {
     let object = if message.slots.is_empty() { "_object" } else { "object" };
-    let _ =
-        writeln!(out, "    fn write_fields(&self, {object}: &mut crate::json::Object<'_>) {{");
+    let _ = writeln!(out, "    fn write_fields(&self, {object}: &mut crate::json::Object<'_>) {{");
     for slot in &message.slots {
         let _ = match slot {
             Slot::Field(field) => writeln!(out, "        object.{};", write_field(field)),

@@ -79,6 +79,12 @@ pub const LINK_FRAME_BYTES_MAX: usize = 64 * 1024;
 /// Of an answer in one frame of the link, bytes.
 pub const CHUNK_BYTES: usize = 16 * 1024;
 
+/// What a router keeps to send over one link, bytes.
+pub const OUTBOX_BYTES_MAX: usize = 4 * 1024 * 1024;
+
+/// Unfinished answers that an edge keeps of one link, bytes.
+pub const ANSWERS_BYTES_MAX: usize = OUTBOX_BYTES_MAX;
+
 /// Connections that one hint names.
 pub const HINT_RECIPIENTS_MAX: usize = 1024;
 
@@ -137,6 +143,10 @@ const _: () = assert!(
 // Any event fits into an answer, or a page could stay empty for ever.
 const _: () = assert!(EVENT_BYTES_MAX + 1024 <= ANSWER_BYTES_MAX);
 const _: () = assert!(CHUNK_BYTES + LINK_OVERHEAD_BYTES <= LINK_FRAME_BYTES_MAX);
+// A router keeps every answer whole until its last chunk is sent, so an honest one cannot exceed
+// what the edge keeps.
+const _: () = assert!(OUTBOX_BYTES_MAX <= ANSWERS_BYTES_MAX);
+const _: () = assert!(ANSWER_BYTES_MAX <= OUTBOX_BYTES_MAX);
 // Every answer and every frame of a client that is allowed can be decoded. The shortest element of
 // an answer (a member with a name of one byte, role and seq) takes 15 bytes; packed numbers one.
 const _: () = assert!(ANSWER_BYTES_MAX / 15 <= ELEMENTS_MAX);

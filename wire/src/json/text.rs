@@ -88,9 +88,9 @@ fn unicode_escape(bytes: &[u8]) -> Option<(char, usize)> {
 
 fn hex4(bytes: &[u8]) -> Option<u32> {
     let digits = bytes.get(..4)?;
-    digits.iter().try_fold(0, |value, digit| {
-        char::from(*digit).to_digit(16).map(|digit| value << 4 | digit)
-    })
+    digits
+        .iter()
+        .try_fold(0, |value, digit| char::from(*digit).to_digit(16).map(|digit| value << 4 | digit))
 }
 
 /// Appends `value` in quotes.
