@@ -13,7 +13,7 @@
 use std::ops::Range;
 
 use super::frame::{self, CONTROL_BYTES_MAX, Expected, HEADER_BYTES_MAX, Received};
-use super::text::TextAssembly;
+use super::text::{self, TextAssembly};
 use super::{Close, MaskKey, Opcode, ProtocolError, mask};
 use crate::limits::{ASSEMBLY_BYTES_MIN, ASSEMBLY_GROWTH};
 
@@ -374,9 +374,7 @@ impl Decoder {
 #[inline]
 fn lend(opcode: Opcode, payload: &[u8]) -> Result<Event<'_>, ProtocolError> {
     Ok(match opcode {
-        Opcode::Text => {
-            Event::Text(std::str::from_utf8(payload).map_err(|_| ProtocolError::InvalidUtf8)?)
-        }
+        Opcode::Text => Event::Text(text::validate(payload)?),
         Opcode::Ping => Event::Ping(payload),
         Opcode::Pong => Event::Pong(payload),
         Opcode::Close => Event::Close(Close::parse(payload)?),
