@@ -19,6 +19,8 @@
 mod cells;
 mod codec;
 mod committer;
+#[cfg(test)]
+mod committer_tests;
 mod config;
 mod directory;
 mod engine;

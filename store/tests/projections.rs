@@ -1,0 +1,212 @@
+//! Projections give the same lists whatever their order and however often each is applied.
+
+mod fixture;
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use fixture::{conv, open, user};
+use proptest::collection::vec;
+use proptest::prelude::*;
+use proptest::test_runner::{Config as Cases, TestRunner};
+use throng_store::embedded::Embedded;
+use throng_store::{ConvRow, MemberRow, Projection, Role, Store, UserConvRow};
+
+/// One write to the lists of users 0..3 in conversation `base`, as the event `at` causes it.
+fn any_projection() -> impl Strategy<Value = Projection> {
+    let fields = (0..5_u8, 0..3_u64, 1..12_u64, 0..12_u64, 0..12_u64);
+    fields.prop_map(|(kind, who, at, x, y)| match kind {
+        0 => Projection::Conv(conv_row(0, at)),
+        1 => Projection::Member { conv: conv(0), row: member_row(who, at, x), at },
+        2 => listed(who, at, x),
+        3 => Projection::Touch {
+            users: (0..=who).map(user).collect(),
+            conv: conv(0),
+            head_seq: at,
+            head_n: at / 2,
+            head_at_ms: 1_000 + x,
+        },
+        _ => Projection::Mark {
+            user: user(who),
+            conv: conv(0),
+            delivered_seq: y,
+            read_seq: x,
+            read_n: x / 2,
+        },
+    })
+}
+
+fn conv_row(index: u64, at: u64) -> ConvRow {
+    ConvRow {
+        conv: conv(index),
+        direct: false,
+        name: format!("name {at}"),
+        history_all: at % 2 == 0,
+        applied_seq: at,
+        applied_n: at / 2,
+        member_count: 3,
+    }
+}
+
+fn member_row(who: u64, at: u64, left: u64) -> MemberRow {
+    let name = format!("user {who}");
+    MemberRow { user: user(who), name, role: Role::Admin, joined_seq: at, left_seq: left }
+}
+
+fn listed(who: u64, at: u64, joined_n: u64) -> Projection {
+    Projection::Listed {
+        user: user(who),
+        conv: conv(0),
+        direct: false,
+        peer: String::new(),
+        joined_seq: at,
+        left_seq: 0,
+        joined_n,
+        big: false,
+        at,
+    }
+}
+
+/// The same projection for another conversation, so that each case has cells of its own.
+fn moved(projection: &Projection, to: u64) -> Projection {
+    let mut projection = projection.clone();
+    match &mut projection {
+        Projection::Conv(row) => row.conv = conv(to),
+        Projection::Member { conv: at, .. }
+        | Projection::Listed { conv: at, .. }
+        | Projection::Touch { conv: at, .. }
+        | Projection::Mark { conv: at, .. } => *at = conv(to),
+    }
+    projection
+}
+
+type Lists = (Option<ConvRow>, Vec<MemberRow>, Vec<Option<UserConvRow>>);
+
+/// Everything that the projections of a conversation show, as if it were conversation 0.
+async fn lists(store: &Embedded, index: u64) -> Lists {
+    let mut row = store.conv(conv(index)).await.unwrap();
+    row.iter_mut().for_each(|row| row.conv = conv(0));
+    let mut users = Vec::new();
+    for who in 0..3 {
+        let mut row = store.user_conv(user(who), conv(index)).await.unwrap();
+        row.iter_mut().for_each(|row| row.conv = conv(0));
+        users.push(row);
+    }
+    (row, store.members(conv(index), None, 9).await.unwrap(), users)
+}
+
+#[test]
+fn order_and_repetition_do_not_matter() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(dir.path());
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    let fresh = AtomicU64::new(1);
+    let cases = vec(any_projection(), 1..24).prop_flat_map(|writes| {
+        let repeats = vec(0..writes.len(), 0..8);
+        (Just(writes.clone()), Just(writes).prop_shuffle(), repeats, 1..6_usize)
+    });
+    let mut runner =
+        TestRunner::new(Cases { cases: 48, failure_persistence: None, ..Cases::default() });
+    let result = runner.run(&cases, |(straight, mut shuffled, repeats, call)| {
+        let again: Vec<_> = repeats.iter().map(|index| shuffled[*index].clone()).collect();
+        shuffled.extend(again);
+        let indexes = [0, 1].map(|_| fresh.fetch_add(1, Ordering::Relaxed));
+        runtime.block_on(async {
+            let writes = straight.iter().map(|write| moved(write, indexes[0])).collect();
+            store.project(writes).await.unwrap();
+            for part in shuffled.chunks(call) {
+                let writes = part.iter().map(|write| moved(write, indexes[1])).collect();
+                store.project(writes).await.unwrap();
+            }
+            prop_assert_eq!(lists(&store, indexes[0]).await, lists(&store, indexes[1]).await);
+            Ok(())
+        })
+    });
+    result.unwrap();
+}
+
+#[tokio::test]
+async fn the_highest_event_wins_and_marks_only_grow() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(dir.path());
+    let mark = |delivered_seq, read_seq, read_n| Projection::Mark {
+        user: user(1),
+        conv: conv(0),
+        delivered_seq,
+        read_seq,
+        read_n,
+    };
+    let touch = |head_seq, head_at_ms| Projection::Touch {
+        users: [user(1)].into(),
+        conv: conv(0),
+        head_seq,
+        head_n: head_seq,
+        head_at_ms,
+    };
+    let writes = vec![
+        mark(9, 4, 3),
+        mark(0, 6, 5),
+        mark(3, 5, 4),
+        touch(8, 100),
+        touch(7, 200),
+        touch(8, 150),
+        listed(1, 5, 2),
+        listed(1, 3, 9),
+    ];
+    store.project(writes).await.unwrap();
+    let row = store.user_conv(user(1), conv(0)).await.unwrap().unwrap();
+    assert_eq!((row.delivered_seq, row.read_seq, row.read_n), (9, 6, 5));
+    assert_eq!((row.head_seq, row.head_n, row.head_at_ms), (8, 8, 150));
+    assert_eq!(row.joined_seq, 5);
+}
+
+#[tokio::test]
+async fn nothing_before_joining_counts_as_unread() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(dir.path());
+    store.project(vec![listed(1, 5, 11)]).await.unwrap();
+    let row = store.user_conv(user(1), conv(0)).await.unwrap().unwrap();
+    assert_eq!((row.read_seq, row.read_n), (0, 11));
+}
+
+#[tokio::test]
+async fn a_conversation_is_in_a_list_once_its_user_is_a_member() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(dir.path());
+    let head = Projection::Touch {
+        users: [user(1)].into(),
+        conv: conv(0),
+        head_seq: 4,
+        head_n: 4,
+        head_at_ms: 1,
+    };
+    store.project(vec![head]).await.unwrap();
+    assert_eq!(store.user_conv(user(1), conv(0)).await.unwrap(), None);
+    store.project(vec![listed(1, 1, 0)]).await.unwrap();
+    assert_eq!(store.user_conv(user(1), conv(0)).await.unwrap().unwrap().head_seq, 4);
+}
+
+#[tokio::test]
+async fn lists_page_without_a_gap_or_a_repeat() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(dir.path());
+    let mut writes: Vec<_> = (0..7).map(|index| moved(&listed(1, 1, 0), index)).collect();
+    writes.extend((0..7).map(|who| Projection::Member {
+        conv: conv(0),
+        row: member_row(who, 1, 0),
+        at: 1,
+    }));
+    store.project(writes).await.unwrap();
+    let (mut convs, mut users) = (Vec::new(), Vec::new());
+    for _ in 0..4 {
+        let after = convs.last().copied();
+        let page = store.user_convs(user(1), after, 2).await.unwrap();
+        convs.extend(page.iter().map(|row| row.conv));
+        let after = users.last().copied();
+        let page = store.members(conv(0), after, 2).await.unwrap();
+        users.extend(page.iter().map(|row| row.user));
+    }
+    assert_eq!(convs, (0..7).map(conv).collect::<Vec<_>>());
+    assert_eq!(users, (0..7).map(user).collect::<Vec<_>>());
+    assert!(store.user_convs(user(1), Some(conv(6)), 2).await.unwrap().is_empty());
+    assert!(store.user_convs(user(1), None, 0).await.unwrap().is_empty());
+}
