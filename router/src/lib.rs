@@ -1,1 +1,5 @@
-//! (header to come)
+//! Conversation owners and user homes.
+
+pub mod limits;
+pub mod owner;
+pub mod partition;

@@ -1,0 +1,79 @@
+//! The conversations in memory: within a budget, the ones used lately.
+//!
+//! Two generations. What is used is in the young one; when that has filled half of the budget, it
+//! becomes the old one, and what was not used since the last change is let go, unless something is
+//! under way in it.
+
+use std::collections::HashMap;
+
+use throng_store::ConvId;
+
+use super::conversation::Conversation;
+
+/// Conversations by id.
+#[derive(Debug, Default)]
+pub(crate) struct Cache {
+    young: HashMap<ConvId, (Box<Conversation>, usize)>,
+    young_bytes: usize,
+    old: HashMap<ConvId, (Box<Conversation>, usize)>,
+    old_bytes: usize,
+}
+
+impl Cache {
+    /// Takes a conversation out, to be worked with and put back.
+    pub(crate) fn take(&mut self, conv: ConvId) -> Option<Box<Conversation>> {
+        if let Some((conversation, bytes)) = self.young.remove(&conv) {
+            self.young_bytes -= bytes;
+            return Some(conversation);
+        }
+        let (conversation, bytes) = self.old.remove(&conv)?;
+        self.old_bytes -= bytes;
+        Some(conversation)
+    }
+
+    /// Puts it back, as one that is in use.
+    pub(crate) fn put(&mut self, conv: ConvId, conversation: Box<Conversation>, bytes_max: usize) {
+        let bytes = conversation.bytes();
+        self.young_bytes += bytes;
+        self.young.insert(conv, (conversation, bytes));
+        if self.young_bytes > bytes_max / 2 {
+            self.age();
+        }
+    }
+
+    fn age(&mut self) {
+        let unused = std::mem::replace(&mut self.old, std::mem::take(&mut self.young));
+        self.old_bytes = std::mem::take(&mut self.young_bytes);
+        for (conv, (conversation, bytes)) in unused {
+            if !conversation.is_idle() {
+                self.young_bytes += bytes;
+                self.young.insert(conv, (conversation, bytes));
+            }
+        }
+    }
+
+    /// Takes out all conversations that `picks` picks.
+    pub(crate) fn take_all(
+        &mut self,
+        picks: impl Fn(&Conversation) -> bool,
+    ) -> Vec<Box<Conversation>> {
+        let ids: Vec<ConvId> = self
+            .young
+            .iter()
+            .chain(&self.old)
+            .filter(|(_, (conversation, _))| picks(conversation))
+            .map(|(conv, _)| *conv)
+            .collect();
+        ids.into_iter().filter_map(|conv| self.take(conv)).collect()
+    }
+
+    /// Conversations in memory.
+    pub(crate) fn len(&self) -> usize {
+        self.young.len() + self.old.len()
+    }
+
+    /// Memory they use, about, bytes.
+    pub(crate) fn bytes(&self) -> usize {
+        self.young_bytes + self.old_bytes
+    }
+}

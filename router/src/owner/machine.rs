@@ -1,0 +1,389 @@
+//! Many conversations of the partitions that one worker owns.
+
+use std::collections::{HashMap, HashSet};
+
+use throng_store::{
+    AppendOutcome, ConvId, Epoch, FenceOutcome, PartitionId, Row, Tag, UserId,
+};
+
+use super::cache::Cache;
+use super::conversation::{Conversation, Turn};
+use super::request::{Now, Refusal, Request};
+use super::windows::Windows;
+use super::{Loaded, Output};
+use crate::limits::Limits;
+use crate::partition::partition_of;
+
+/// What a new owner does with rows that it reads above what is known to be committed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Adopt {
+    /// Takes them as they are: what the store shows is as durable as it will ever be. Right for a
+    /// store without replicas.
+    AsIs,
+    /// Writes them again under its own term before it serves. Needed where a read may show a row
+    /// that a later read does not.
+    Rewrite,
+}
+
+/// How an owner works.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// What the operator may change.
+    pub limits: Limits,
+    /// Rows of earlier owners.
+    pub adopt: Adopt,
+}
+
+/// What happened since the beginning.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counters {
+    /// Appends begun.
+    pub batches: u64,
+    /// Rows in them.
+    pub rows: u64,
+    /// Rows committed.
+    pub committed_rows: u64,
+    /// Appends committed, and the sum of the times from sending to commit, milliseconds.
+    pub commits: u64,
+    /// See `commits`.
+    pub commit_ms: u64,
+    /// Appends of unknown outcome.
+    pub unknown: u64,
+    /// Conversations read from the store.
+    pub loads: u64,
+    /// Of them those that could not be read.
+    pub load_failures: u64,
+    /// Reads of rows.
+    pub reads: u64,
+    /// Reads for the sake of one id or creation.
+    pub scans: u64,
+    /// Writes that were there already.
+    pub duplicates: u64,
+    /// Writes refused.
+    pub refused: u64,
+    /// Requests refused because too many waited.
+    pub overloaded: u64,
+}
+
+impl Counters {
+    pub(crate) fn committed(&mut self, took_ms: u64, rows: usize) {
+        self.commits += 1;
+        self.commit_ms += took_ms;
+        self.committed_rows += rows as u64;
+    }
+}
+
+/// How much there is at the moment.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Gauges {
+    /// Conversations in memory.
+    pub conversations: usize,
+    /// Memory they use, about, bytes.
+    pub bytes: usize,
+    /// Conversations in which something is under way.
+    pub busy: usize,
+}
+
+/// Owner of the conversations of some partitions.
+#[derive(Debug)]
+pub struct Owner {
+    settings: Settings,
+    epochs: HashMap<PartitionId, Epoch>,
+    cache: Cache,
+    windows: Windows,
+    /// Appends in flight.
+    tags: HashMap<Tag, ConvId>,
+    tag: Tag,
+    /// Conversations that wait for a fence read to begin, and for the one that has begun.
+    fence: Vec<ConvId>,
+    fencing: Vec<ConvId>,
+    fence_under_way: bool,
+    touched: Vec<ConvId>,
+    busy: HashSet<ConvId>,
+    counters: Counters,
+}
+
+impl Owner {
+    /// Owns nothing yet.
+    #[must_use]
+    pub fn new(settings: Settings) -> Self {
+        Self {
+            settings,
+            epochs: HashMap::new(),
+            cache: Cache::default(),
+            windows: Windows::default(),
+            tags: HashMap::new(),
+            tag: 0,
+            fence: Vec::new(),
+            fencing: Vec::new(),
+            fence_under_way: false,
+            touched: Vec::new(),
+            busy: HashSet::new(),
+            counters: Counters::default(),
+        }
+    }
+
+    /// The partition is ours from this term on.
+    pub fn take(&mut self, partition: PartitionId, epoch: Epoch) {
+        self.epochs.insert(partition, epoch);
+    }
+
+    /// Takes a request.
+    pub fn request(&mut self, now: Now, conv: ConvId, request: Request, out: &mut Vec<Output>) {
+        if !self.owns(conv) {
+            return request.refuse(Refusal::Unavailable, out);
+        }
+        self.with_loaded(now, conv, out, |conversation, turn| conversation.request(request, turn));
+    }
+
+    /// The after-work of an earlier owner is to be done again: loads the conversation, which brings
+    /// its projections up to date. Answered with [`Output::Recovered`].
+    pub fn recover(&mut self, now: Now, conv: ConvId, out: &mut Vec<Output>) {
+        if !self.owns(conv) {
+            return out.push(Output::Recovered(conv));
+        }
+        self.with_loaded(now, conv, out, Conversation::recover);
+    }
+
+    /// Answer to [`Output::Load`]; `None` if the store did not say.
+    pub fn loaded(
+        &mut self,
+        now: Now,
+        conv: ConvId,
+        loaded: Option<Loaded>,
+        out: &mut Vec<Output>,
+    ) {
+        self.with(now, conv, out, |conversation, turn| conversation.loaded(loaded, turn));
+    }
+
+    /// Answer to [`Output::Read`]; `None` if the store did not say.
+    pub fn rows(
+        &mut self,
+        now: Now,
+        conv: ConvId,
+        read: u64,
+        rows: Option<Vec<Row>>,
+        out: &mut Vec<Output>,
+    ) {
+        self.with(now, conv, out, |conversation, turn| conversation.rows(read, rows, turn));
+    }
+
+    /// Answer to [`Output::Count`]; `None` if the store did not say.
+    pub fn counted(
+        &mut self,
+        now: Now,
+        conv: ConvId,
+        user: UserId,
+        count: Option<usize>,
+        out: &mut Vec<Output>,
+    ) {
+        self.with(now, conv, out, |conversation, turn| conversation.counted(user, count, turn));
+    }
+
+    /// Answer to [`Output::Append`].
+    pub fn appended(
+        &mut self,
+        now: Now,
+        tag: Tag,
+        outcome: AppendOutcome,
+        out: &mut Vec<Output>,
+    ) {
+        if let Some(conv) = self.tags.remove(&tag) {
+            self.with(now, conv, out, |conversation, turn| {
+                conversation.appended(tag, outcome, turn);
+            });
+        }
+    }
+
+    /// The store's queue was full: [`Output::Append`] was not taken.
+    pub fn append_busy(&mut self, now: Now, tag: Tag, out: &mut Vec<Output>) {
+        if let Some(conv) = self.tags.remove(&tag) {
+            self.with(now, conv, out, |conversation, turn| conversation.append_busy(tag, turn));
+        }
+    }
+
+    /// Answer to [`Output::Project`]: applied.
+    pub fn projected(&mut self, now: Now, conv: ConvId, out: &mut Vec<Output>) {
+        self.with(now, conv, out, Conversation::projected);
+    }
+
+    /// End of a turn: begins the after-work of what was committed in it.
+    pub fn flush(&mut self, now: Now, out: &mut Vec<Output>) {
+        for conv in std::mem::take(&mut self.touched) {
+            self.with(now, conv, out, Conversation::flush);
+        }
+    }
+
+    /// Whether a fence read is to begin: something waits for one, and none is under way.
+    #[must_use]
+    pub fn wants_fence(&self) -> bool {
+        !self.fence_under_way && !self.fence.is_empty()
+    }
+
+    /// A fence read begins. It will answer for everything that waits now, and for nothing later.
+    pub fn fence_begins(&mut self) {
+        self.fence_under_way = true;
+        self.fencing = std::mem::take(&mut self.fence);
+    }
+
+    /// What the fence read showed.
+    pub fn fenced(&mut self, now: Now, outcome: FenceOutcome, out: &mut Vec<Output>) {
+        self.fence_under_way = false;
+        let waited = std::mem::take(&mut self.fencing);
+        match outcome {
+            FenceOutcome::Held => {
+                for conv in waited {
+                    self.with(now, conv, out, Conversation::held);
+                }
+            }
+            FenceOutcome::Unknown => self.fence.extend(waited),
+            FenceOutcome::Fenced => {
+                let all: Vec<PartitionId> = self.epochs.keys().copied().collect();
+                for partition in all {
+                    self.lose(now, partition, out);
+                }
+            }
+        }
+    }
+
+    /// Time has passed.
+    pub fn tick(&mut self, now: Now, out: &mut Vec<Output>) {
+        let busy: Vec<ConvId> = self.busy.iter().copied().collect();
+        for conv in busy {
+            self.with(now, conv, out, Conversation::tick);
+        }
+        self.close_windows(now, false, out);
+    }
+
+    /// Closes windows whose after-work is done, with `all` the present ones, too: nothing will be
+    /// appended any more.
+    pub fn close_windows(&mut self, now: Now, all: bool, out: &mut Vec<Output>) {
+        out.extend(self.windows.close(now.mono_ms, all).into_iter().map(Output::CloseWindow));
+    }
+
+    /// Whether nothing is under way.
+    #[must_use]
+    pub fn is_idle(&self) -> bool {
+        self.busy.is_empty()
+    }
+
+    /// What happened since the beginning.
+    #[must_use]
+    pub fn counters(&self) -> Counters {
+        self.counters
+    }
+
+    /// How much there is at the moment.
+    #[must_use]
+    pub fn gauges(&self) -> Gauges {
+        Gauges {
+            conversations: self.cache.len(),
+            bytes: self.cache.bytes(),
+            busy: self.busy.len(),
+        }
+    }
+
+    /// Works with a conversation in memory.
+    fn with(
+        &mut self,
+        now: Now,
+        conv: ConvId,
+        out: &mut Vec<Output>,
+        work: impl FnOnce(&mut Conversation, &mut Turn<'_>),
+    ) {
+        if let Some(conversation) = self.cache.take(conv) {
+            self.work(now, conv, Some(conversation), out, work);
+        }
+    }
+
+    fn owns(&self, conv: ConvId) -> bool {
+        self.epochs.contains_key(&partition_of(&conv.0))
+    }
+
+    /// As [`Owner::with`], and loads it if it is not in memory.
+    fn with_loaded(
+        &mut self,
+        now: Now,
+        conv: ConvId,
+        out: &mut Vec<Output>,
+        work: impl FnOnce(&mut Conversation, &mut Turn<'_>),
+    ) {
+        let conversation = self.cache.take(conv);
+        self.work(now, conv, conversation, out, work);
+    }
+
+    fn work(
+        &mut self,
+        now: Now,
+        conv: ConvId,
+        conversation: Option<Box<Conversation>>,
+        out: &mut Vec<Output>,
+        work: impl FnOnce(&mut Conversation, &mut Turn<'_>),
+    ) {
+        let partition = partition_of(&conv.0);
+        let begun = out.len();
+        let mut turn = Turn {
+            now,
+            epoch: self.epochs.get(&partition).copied().unwrap_or(0),
+            settings: &self.settings,
+            out,
+            windows: &mut self.windows,
+            tag: &mut self.tag,
+            fence: &mut self.fence,
+            touched: &mut self.touched,
+            counters: &mut self.counters,
+            lost: false,
+            forget: false,
+        };
+        let mut conversation = conversation
+            .unwrap_or_else(|| Box::new(Conversation::new(conv, partition, &mut turn)));
+        work(&mut conversation, &mut turn);
+        let (lost, forget) = (turn.lost, turn.forget);
+        self.note_appends(conv, &out[begun..]);
+        if conversation.is_idle() || forget {
+            self.busy.remove(&conv);
+        } else {
+            self.busy.insert(conv);
+        }
+        if !forget {
+            self.cache.put(conv, conversation, self.settings.limits.cache_bytes);
+        }
+        if lost {
+            self.lose(now, partition, out);
+        }
+    }
+
+    fn note_appends(&mut self, conv: ConvId, outputs: &[Output]) {
+        for output in outputs {
+            if let Output::Append { tag, .. } = output {
+                self.tags.insert(*tag, conv);
+            }
+        }
+    }
+
+    /// Gives a partition up: a newer owner has it, or the outcome of an append cannot be found out.
+    fn lose(&mut self, now: Now, partition: PartitionId, out: &mut Vec<Output>) {
+        let Some(epoch) = self.epochs.remove(&partition) else { return };
+        self.windows.lose(partition);
+        let mut turn = Turn {
+            now,
+            epoch,
+            settings: &self.settings,
+            out,
+            windows: &mut self.windows,
+            tag: &mut self.tag,
+            fence: &mut self.fence,
+            touched: &mut self.touched,
+            counters: &mut self.counters,
+            lost: false,
+            forget: false,
+        };
+        for conversation in self.cache.take_all(|conversation| conversation.partition == partition)
+        {
+            self.busy.remove(&conversation.id);
+            conversation.lose(&mut turn);
+        }
+        self.tags.retain(|_, conv| partition_of(&conv.0) != partition);
+        out.push(Output::Lost(partition));
+    }
+}

@@ -1,0 +1,298 @@
+//! Reads and watermarks: what members ask without adding to the log.
+
+use std::sync::Arc;
+
+use throng_store::{Range, Row, Seq, UserId};
+use throng_wire::{event as wire_event, id, v1};
+
+use super::after::PendingMark;
+use super::choose::highest_epochs;
+use super::conversation::{Conversation, Turn};
+use super::event::{self, role_name, wire_row};
+use super::request::{Key, PageRequest, Refusal, Request, Span};
+use super::tail::Window;
+use super::{Head, Output};
+use crate::limits;
+
+/// A read under way, and what for.
+#[derive(Debug)]
+pub(crate) enum Pending {
+    /// Loading reads further down.
+    Older,
+    /// The first write that waits may repeat a row below here.
+    Scan {
+        /// Rows below this seq.
+        below: Seq,
+    },
+    /// The first write that waits may repeat the creation.
+    First,
+    /// A page.
+    Page(Box<PendingPage>),
+    /// The ordinal of a read mark.
+    Mark {
+        /// Who marks.
+        request: Box<Request>,
+        /// What is marked read.
+        seq: Seq,
+    },
+}
+
+/// A page that is read from the store.
+#[derive(Debug)]
+pub(crate) struct PendingPage {
+    /// Who waits.
+    pub(crate) key: Key,
+    request: PageRequest,
+    window: Window,
+    min_seq: Seq,
+    head: Seq,
+    asked: usize,
+    /// In the direction of the span.
+    rows: Vec<Row>,
+}
+
+impl PendingPage {
+    fn take(&mut self, rows: Vec<Row>) {
+        let inside = |row: &Row| (self.window.first..=self.window.last).contains(&row.seq);
+        let mut all = std::mem::take(&mut self.rows);
+        all.extend(rows.into_iter().filter(inside));
+        self.rows = highest_epochs(all);
+    }
+
+    /// From where to read on.
+    fn next_range(&self) -> Range {
+        let last = self.rows.last().map(|row| row.seq);
+        match self.request.span {
+            Span::Before(_) => Range::Before(last.unwrap_or(self.window.last + 1)),
+            Span::After(_) => Range::After(last.unwrap_or(self.window.first - 1)),
+        }
+    }
+}
+
+impl Conversation {
+    /// First seq that the user may see, if they are a member by a committed event.
+    fn visible_from(&self, user: UserId) -> Result<Seq, Refusal> {
+        let member = self.roster.member(user).ok_or(Refusal::NotMember)?;
+        if member.joined_seq > self.tail.head() {
+            return Err(Refusal::NotMember);
+        }
+        Ok(self.roster.min_seq(member))
+    }
+
+    /// A page of events.
+    pub(super) fn page(&mut self, request: &Request, page: PageRequest, turn: &mut Turn<'_>) {
+        let min_seq = match self.visible_from(request.asker.user.id) {
+            Ok(min_seq) => min_seq,
+            Err(refusal) => return turn.refuse(request, refusal),
+        };
+        let head = self.tail.head();
+        let window = Window::of(page.span, page.limit, min_seq, head);
+        let mut pending = PendingPage {
+            key: request.key,
+            request: page,
+            window,
+            min_seq,
+            head,
+            asked: 0,
+            rows: Vec::new(),
+        };
+        if let Some(mut rows) = self.tail.window(&window) {
+            if matches!(page.span, Span::Before(_)) {
+                rows.reverse();
+            }
+            pending.rows = rows;
+            return self.answer_page(&pending, turn);
+        }
+        self.read_page(Box::new(pending), request, turn);
+    }
+
+    fn read_page(
+        &mut self,
+        mut page: Box<PendingPage>,
+        request: &Request,
+        turn: &mut Turn<'_>,
+    ) {
+        if self.reads.len() >= limits::READS_MAX {
+            return turn.refuse(request, Refusal::Overloaded);
+        }
+        page.asked = page.window.len();
+        self.read(page.next_range(), page.asked, Pending::Page(page), turn);
+    }
+
+    /// Rows of a page. Where the store keeps rows of several terms at a seq, it may take more reads.
+    pub(super) fn page_read(
+        &mut self,
+        mut page: Box<PendingPage>,
+        rows: Vec<Row>,
+        turn: &mut Turn<'_>,
+    ) {
+        let exhausted = rows.len() < page.asked;
+        let had = page.rows.len();
+        page.take(rows);
+        if page.rows.len() >= page.window.len() {
+            return self.answer_page(&page, turn);
+        }
+        if exhausted || page.rows.len() == had {
+            return turn.refuse_key(page.key, Refusal::Internal);
+        }
+        page.asked = page.window.len();
+        self.read(page.next_range(), page.asked, Pending::Page(page), turn);
+    }
+
+    fn answer_page(&self, page: &PendingPage, turn: &mut Turn<'_>) {
+        let mut bytes = 0;
+        let fits = |row: &&Row| {
+            let before = bytes;
+            bytes += wire_row(&self.id, row).event_len();
+            before == 0 || bytes <= page.request.bytes_max
+        };
+        let mut rows: Vec<&Row> = page.rows.iter().take_while(fits).collect();
+        let backwards = matches!(page.request.span, Span::Before(_));
+        if backwards {
+            rows.reverse();
+        }
+        let has_more = match (rows.first(), rows.last()) {
+            (Some(first), Some(last)) if !backwards || first.seq > page.min_seq => {
+                backwards || last.seq < page.head
+            }
+            _ => false,
+        };
+        let mut events = Vec::with_capacity(bytes + 16 * rows.len());
+        for row in rows {
+            wire_row(&self.id, row).write_page_event(&mut events);
+        }
+        let around = v1::Page {
+            conv: id::text(&self.id.0).into(),
+            events: Vec::new(),
+            has_more,
+            head: page.head,
+            min_seq: page.min_seq,
+        };
+        let mut out = Vec::with_capacity(events.len() + 96);
+        if page.request.bare {
+            wire_event::write_sync_page(&around, &events, &mut out);
+        } else {
+            wire_event::write_history(&around, &events, &mut out);
+        }
+        turn.answer(page.key, out.into());
+    }
+
+    /// A page of members.
+    pub(super) fn members(
+        &mut self,
+        request: &Request,
+        after: Option<UserId>,
+        limit: usize,
+        turn: &mut Turn<'_>,
+    ) {
+        if let Err(refusal) = self.visible_from(request.asker.user.id) {
+            return turn.refuse(request, refusal);
+        }
+        let mut rest = self.roster.members_after(after);
+        let items: Vec<_> = rest
+            .by_ref()
+            .take(limit)
+            .map(|(_, member)| v1::Member {
+                user: (&*member.name).into(),
+                role: role_name(member.role).into(),
+                joined_seq: member.joined_seq,
+            })
+            .collect();
+        let next = match (rest.next(), items.last()) {
+            (Some(_), Some(last)) => last.user.clone(),
+            _ => "".into(),
+        };
+        let body = event::frame(v1::Body::Members(v1::MembersPage { items, next }));
+        turn.answer(request.key, body);
+    }
+
+    /// The head, for a list.
+    pub(super) fn head(&mut self, request: &Request, event: bool, turn: &mut Turn<'_>) {
+        let head = self.visible_from(request.asker.user.id).ok().map(|_| Head {
+            seq: self.tail.head(),
+            n: self.tail.n(),
+            at_ms: self.tail.created_at_ms(),
+            row: self.tail.last().filter(|_| event).cloned(),
+        });
+        turn.out.push(Output::Head { key: request.key, head });
+    }
+
+    /// A watermark. `read` is 0 if the events were delivered only.
+    pub(super) fn mark(&mut self, request: Request, seq: Seq, read: Seq, turn: &mut Turn<'_>) {
+        let user = request.asker.user.id;
+        if let Err(refusal) = self.visible_from(user) {
+            return turn.refuse(&request, refusal);
+        }
+        let head = self.tail.head();
+        let (delivered, read) = (seq.min(head), read.min(head));
+        let (known_delivered, known_read) = self.marks.get(&user).copied().unwrap_or((0, 0));
+        if delivered <= known_delivered && read <= known_read {
+            return turn.answer(request.key, event::ok_frame());
+        }
+        let n = if read == head { Some(self.tail.n()) } else { self.ordinal(read) };
+        match n {
+            Some(n) => self.record_mark(&request, delivered, read, n, turn),
+            None if self.reads.len() >= limits::READS_MAX => {
+                turn.refuse(&request, Refusal::Overloaded);
+            }
+            None => {
+                let pending = Pending::Mark { request: Box::new(request), seq: read };
+                self.read(Range::Before(read + 1), limits::BATCH_ROWS_MAX, pending, turn);
+            }
+        }
+    }
+
+    /// Messages up to a seq, if that is known without reading.
+    fn ordinal(&self, seq: Seq) -> Option<u64> {
+        if seq == 0 { Some(0) } else { self.tail.row(seq).map(|row| row.n) }
+    }
+
+    /// The row of a read mark.
+    pub(super) fn mark_read(
+        &mut self,
+        request: Box<Request>,
+        seq: Seq,
+        rows: &[Row],
+        turn: &mut Turn<'_>,
+    ) {
+        let row = rows.iter().filter(|row| row.seq == seq).max_by_key(|row| row.epoch);
+        match (row, self.visible_from(request.asker.user.id)) {
+            (Some(row), Ok(_)) => self.record_mark(&request, seq, seq, row.n, turn),
+            (None, Ok(_)) => turn.refuse(&request, Refusal::Internal),
+            (_, Err(refusal)) => turn.refuse(&request, refusal),
+        }
+    }
+
+    /// Joins the mark with what waits to be written.
+    fn record_mark(
+        &mut self,
+        request: &Request,
+        delivered: Seq,
+        read: Seq,
+        read_n: u64,
+        turn: &mut Turn<'_>,
+    ) {
+        let user = &request.asker.user;
+        let known = self.marks.entry(user.id).or_default();
+        *known = (known.0.max(delivered), known.1.max(read));
+        let known = *known;
+        let audience = if self.roster.len() <= limits::RECEIPT_MEMBERS_MAX {
+            self.roster.audience()
+        } else {
+            Arc::from([user.id])
+        };
+        let new = !self.pending.marks.contains_key(&user.id);
+        let mark = self.pending.marks.entry(user.id).or_insert_with(PendingMark::default);
+        let connection = request.asker.connection;
+        let alone = new || mark.except == Some(connection);
+        mark.name.clone_from(&user.name);
+        mark.except = alone.then_some(connection);
+        mark.told = known;
+        mark.delivered = mark.delivered.max(delivered);
+        mark.read = mark.read.max(read);
+        mark.read_n = mark.read_n.max(read_n);
+        mark.audience = Some(audience);
+        mark.waiting.push(request.key);
+        turn.touched.push(self.id);
+    }
+}
