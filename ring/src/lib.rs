@@ -23,6 +23,7 @@
 pub mod driver;
 pub mod host;
 pub mod limits;
+mod reactor;
 pub mod setup;
 pub mod sim;
 pub mod uring;

@@ -29,6 +29,19 @@ pub const ACCEPT_RETRY: Duration = Duration::from_millis(100);
 /// Listeners of one driver.
 pub const LISTENERS_MAX: usize = 256;
 
+/// Starved receives that are armed again per receive buffer that is there for them.
+pub const REARMS_PER_BUFFER: usize = 16;
+
+/// Bytes that one receive takes at most, so that one connection cannot eat all buffers at once
+/// (where the kernel lets a multishot receive be capped).
+pub const RECEIVE_BYTES_MAX: u32 = 16 * 1024;
+
+/// Kernel worker threads of one ring, for the few operations that cannot be done inline (shutdown).
+pub const KERNEL_WORKERS_MAX: u32 = 2;
+
+/// Send records of a closing driver are given this long to come back from the kernel.
+pub const QUIESCE: Duration = Duration::from_secs(1);
+
 /// Buffers that the send pool keeps.
 pub const POOL_BUFFERS_MAX: usize = 256;
 
@@ -36,7 +49,7 @@ pub const POOL_BUFFERS_MAX: usize = 256;
 pub const POOL_BUFFER_BYTES_MAX: usize = 16 * 1024;
 
 /// In-flight send records kept for the next send.
-pub const POOL_FLIGHTS_MAX: usize = 1024;
+pub const POOL_FLIGHTS_MAX: usize = 256;
 
 // A turn must be able to hand out what one full burst of submissions completes at once.
 const _: () = assert!(EVENTS_PER_TURN_MAX >= 1024);

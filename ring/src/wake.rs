@@ -14,7 +14,7 @@ const NOTIFIED: u8 = 2;
 
 /// See the module header.
 #[derive(Debug)]
-pub(crate) struct Wake {
+pub struct Wake {
     state: AtomicU8,
     /// None where the driver never blocks (the simulation).
     doorbell: Option<OwnedFd>,

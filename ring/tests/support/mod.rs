@@ -1,0 +1,132 @@
+//! What the tests share: a handler that writes down what it is told, and real peers.
+
+#![allow(dead_code, unreachable_pub, reason = "each test file uses a part of it")]
+
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+use throng_ring::uring::{UringConfig, UringDriver};
+use throng_ring::{Arm, ConnId, Driver, Event, Handler, Io, ListenOptions, ListenerId, SendBatch};
+
+/// An event without what it lends.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Seen {
+    Accepted(ConnId, SocketAddr),
+    AcceptFailed(ListenerId, Option<i32>),
+    Connected(ConnId, Result<(), Option<i32>>),
+    Received(ConnId, Vec<u8>),
+    ReceiveEnd(ConnId, Result<(), Option<i32>>),
+    Sent(ConnId, Result<(), Option<i32>>),
+    Closed(ConnId),
+    Woken,
+}
+
+/// Writes events down; can arm what is accepted or connected.
+#[derive(Debug, Default)]
+pub struct Recorder {
+    pub seen: Vec<Seen>,
+    pub arm_new: Option<Arm>,
+    /// Echo what is received while nothing is in flight.
+    pub echo: bool,
+}
+
+impl<I: Io> Handler<I> for Recorder {
+    fn event(&mut self, io: &mut I, event: Event<'_>) {
+        let code = |result: std::io::Result<()>| result.map_err(|error| error.raw_os_error());
+        let seen = match event {
+            Event::Accepted { conn, peer, .. } => {
+                self.arm_new.into_iter().for_each(|arm| io.arm(conn, arm));
+                Seen::Accepted(conn, peer)
+            }
+            Event::AcceptFailed { listener, error } => {
+                Seen::AcceptFailed(listener, error.raw_os_error())
+            }
+            Event::Connected { conn, result } => {
+                self.arm_new.into_iter().for_each(|arm| io.arm(conn, arm));
+                Seen::Connected(conn, code(result))
+            }
+            Event::Received { conn, data } => {
+                if self.echo {
+                    let mut batch = SendBatch::new();
+                    let mut buffer = io.buffer();
+                    buffer.extend_from_slice(data);
+                    batch.push_owned(buffer);
+                    let _ = io.send(conn, batch);
+                }
+                Seen::Received(conn, data.to_vec())
+            }
+            Event::ReceiveEnd { conn, result } => Seen::ReceiveEnd(conn, code(result)),
+            Event::Sent { conn, result } => Seen::Sent(conn, code(result)),
+            Event::Closed { conn } => Seen::Closed(conn),
+            Event::Woken => Seen::Woken,
+        };
+        self.seen.push(seen);
+    }
+}
+
+impl Recorder {
+    pub fn arming(arm: Arm) -> Self {
+        Self { arm_new: Some(arm), ..Self::default() }
+    }
+
+    /// All bytes received on a connection.
+    pub fn bytes(&self, of: ConnId) -> Vec<u8> {
+        let pieces = self.seen.iter().filter_map(|seen| match seen {
+            Seen::Received(conn, data) if *conn == of => Some(data.as_slice()),
+            _ => None,
+        });
+        pieces.flatten().copied().collect()
+    }
+
+    /// Connections accepted so far, in order.
+    pub fn accepted(&self) -> Vec<ConnId> {
+        let of = |seen: &Seen| if let Seen::Accepted(conn, _) = seen { Some(*conn) } else { None };
+        self.seen.iter().filter_map(of).collect()
+    }
+
+    pub fn count(&self, which: impl Fn(&Seen) -> bool) -> usize {
+        self.seen.iter().filter(|seen| which(seen)).count()
+    }
+
+    pub fn closed(&self, of: ConnId) -> usize {
+        self.count(|seen| *seen == Seen::Closed(of))
+    }
+}
+
+/// A small driver on the real kernel. Fails, and says why, where io_uring cannot be had.
+pub fn real(change: impl Fn(&mut UringConfig)) -> UringDriver {
+    let mut config = UringConfig { connections_max: 1024, ..UringConfig::default() };
+    change(&mut config);
+    UringDriver::new(config).unwrap_or_else(|error| panic!("these tests need io_uring: {error}"))
+}
+
+/// A listener on a loopback port of the kernel's choice.
+pub fn listen<D: Driver>(driver: &mut D) -> (ListenerId, SocketAddr) {
+    let options = ListenOptions { backlog: 1024, reuse_port: false };
+    let listener = driver.io().listen("127.0.0.1:0".parse().unwrap(), options).unwrap();
+    let at = driver.io().local_addr(listener).unwrap();
+    (listener, at)
+}
+
+/// Turns until `done`, for 10 s at most.
+pub fn turn_until<D: Driver>(
+    driver: &mut D,
+    recorder: &mut Recorder,
+    what: &str,
+    done: impl Fn(&Recorder) -> bool,
+) where
+    Recorder: Handler<D::Io>,
+{
+    let deadline = Instant::now() + Duration::from_secs(10);
+    while !done(recorder) {
+        assert!(Instant::now() < deadline, "no {what} within 10 s; seen: {:?}", recorder.seen);
+        driver.turn(Duration::from_millis(50), recorder).unwrap();
+    }
+}
+
+/// A batch of one buffer.
+pub fn batch(bytes: &[u8]) -> SendBatch {
+    let mut batch = SendBatch::new();
+    batch.push_owned(bytes.to_vec());
+    batch
+}
