@@ -1,0 +1,16 @@
+//! The generated codecs and what is built on them, against an independent implementation (the
+//! dynamic messages of prost-reflect), the documents and the limits.
+
+#![allow(elided_lifetimes_in_paths, reason = "the tests name every message by a macro")]
+
+mod client_frames;
+mod codes;
+mod events;
+mod generator;
+mod identifiers;
+mod json_agrees;
+mod json_refuses;
+mod oracle;
+mod protobuf_agrees;
+mod protobuf_refuses;
+mod transcoding;
