@@ -1,0 +1,181 @@
+//! The admin port: `/metrics` (OpenMetrics text), `/healthz`, `/readyz`. Runs on the side runtime.
+
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use axum::Router;
+use axum::extract::State;
+use axum::http::{StatusCode, header};
+use axum::response::IntoResponse;
+use axum::routing::get;
+use prometheus_client::collector::Collector;
+use prometheus_client::encoding::{DescriptorEncoder, MetricEncoder, NoLabelSet, text};
+use prometheus_client::metrics::MetricType;
+use prometheus_client::registry::{Registry, Unit};
+use throng_wire::ErrorCode;
+use tokio::net::TcpListener;
+use tokio::sync::oneshot;
+
+use crate::metrics::{CloseReason, Counters, Gauges, Snapshot};
+use crate::shard::{Control, Handle};
+
+/// A shard that does not answer within this time is left out of a scrape.
+const SNAPSHOT_DEADLINE: Duration = Duration::from_secs(1);
+
+/// Numbers of other parts of the process: name, meaning, whether it only grows, value.
+pub type Numbers = Vec<(&'static str, &'static str, bool, u64)>;
+
+/// What the admin port shows.
+pub struct Admin {
+    /// The shards' mailboxes.
+    pub shards: Vec<Handle>,
+    /// Whether new connections are welcome.
+    pub is_ready: AtomicBool,
+    /// Numbers of the parts beside the shards.
+    pub others: Box<dyn Fn() -> Numbers + Send + Sync>,
+}
+
+impl fmt::Debug for Admin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Admin").field("is_ready", &self.is_ready).finish_non_exhaustive()
+    }
+}
+
+/// Answers requests until the task is dropped.
+///
+/// # Errors
+/// The listener failed.
+pub async fn serve(listener: TcpListener, admin: Arc<Admin>) -> std::io::Result<()> {
+    let routes = Router::new()
+        .route("/metrics", get(metrics))
+        .route("/healthz", get(async || "alive\n"))
+        .route("/readyz", get(readyz))
+        .with_state(admin);
+    axum::serve(listener, routes).await
+}
+
+async fn readyz(State(admin): State<Arc<Admin>>) -> impl IntoResponse {
+    if admin.is_ready.load(Ordering::Relaxed) {
+        (StatusCode::OK, "ready\n")
+    } else {
+        (StatusCode::SERVICE_UNAVAILABLE, "not ready: starting or draining\n")
+    }
+}
+
+async fn metrics(State(admin): State<Arc<Admin>>) -> impl IntoResponse {
+    let shards = snapshots(&admin.shards).await;
+    let mut registry = Registry::with_prefix("throng");
+    registry.register_collector(Box::new(Scrape { shards, others: (admin.others)() }));
+    let mut body = String::new();
+    match text::encode(&mut body, &registry) {
+        Ok(()) => {
+            let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+            ([(header::CONTENT_TYPE, kind)], body).into_response()
+        }
+        Err(fmt::Error) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
+    }
+}
+
+/// Asks all shards at once.
+async fn snapshots(shards: &[Handle]) -> Vec<Snapshot> {
+    let mut asked = Vec::new();
+    for shard in shards {
+        let (sender, receiver) = oneshot::channel();
+        if shard.send(Control::Snapshot(sender)).is_ok() {
+            asked.push(receiver);
+        }
+    }
+    let mut answers = Vec::new();
+    for receiver in asked {
+        if let Ok(Ok(snapshot)) = tokio::time::timeout(SNAPSHOT_DEADLINE, receiver).await {
+            answers.push(snapshot);
+        }
+    }
+    answers
+}
+
+/// One scrape.
+#[derive(Debug)]
+struct Scrape {
+    shards: Vec<Snapshot>,
+    others: Numbers,
+}
+
+impl Collector for Scrape {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
+        for (index, (name, meaning)) in Counters::NAMES.iter().enumerate() {
+            let mut metric = descriptor(&mut encoder, name, meaning, MetricType::Counter)?;
+            for shard in &self.shards {
+                let labels = [("shard", shard.shard)];
+                count(&mut metric.encode_family(&labels)?, shard.counters.values()[index])?;
+            }
+        }
+        for (index, (name, meaning)) in Gauges::NAMES.iter().enumerate() {
+            let mut metric = descriptor(&mut encoder, name, meaning, MetricType::Gauge)?;
+            for shard in &self.shards {
+                let labels = [("shard", shard.shard)];
+                let value = shard.gauges.values()[index] as i64;
+                metric.encode_family(&labels)?.encode_gauge(&value)?;
+            }
+        }
+        self.encode_closes(&mut encoder)?;
+        self.encode_errors(&mut encoder)?;
+        self.encode_others(&mut encoder)
+    }
+}
+
+fn descriptor<'e>(
+    encoder: &'e mut DescriptorEncoder<'_>,
+    name: &'e str,
+    meaning: &'e str,
+    kind: MetricType,
+) -> Result<MetricEncoder<'e>, fmt::Error> {
+    encoder.encode_descriptor(name, meaning, None::<&Unit>, kind)
+}
+
+fn count(metric: &mut MetricEncoder<'_>, value: u64) -> fmt::Result {
+    metric.encode_counter::<NoLabelSet, _, u64>(&value, None)
+}
+
+impl Scrape {
+    fn encode_closes(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
+        let meaning = "Connections ended, by reason";
+        let mut metric = descriptor(encoder, "edge_closes", meaning, MetricType::Counter)?;
+        for shard in &self.shards {
+            for (reason, value) in CloseReason::ALL.iter().zip(shard.closes) {
+                let number = shard.shard.to_string();
+                let labels = [("shard", number.as_str()), ("reason", reason.label())];
+                count(&mut metric.encode_family(&labels)?, value)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn encode_errors(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
+        let meaning = "Errors answered to clients by the edge itself, by code";
+        let mut metric = descriptor(encoder, "edge_errors", meaning, MetricType::Counter)?;
+        for shard in &self.shards {
+            for (code, value) in ErrorCode::ALL.iter().zip(shard.errors) {
+                let number = shard.shard.to_string();
+                let labels = [("shard", number.as_str()), ("code", code.text())];
+                count(&mut metric.encode_family(&labels)?, value)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn encode_others(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
+        for &(name, meaning, grows, value) in &self.others {
+            let kind = if grows { MetricType::Counter } else { MetricType::Gauge };
+            let mut metric = encoder.encode_descriptor(name, meaning, None::<&Unit>, kind)?;
+            if grows {
+                count(&mut metric, value)?;
+            } else {
+                metric.encode_gauge(&(value as i64))?;
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,160 @@
+//! Every bound of the gateway that is not configuration, and the relations between all of them.
+//! What an operator may change is in [`crate::config`] and takes its default from here.
+
+use std::time::Duration;
+
+use throng_wire::limits as wire;
+
+/// Bytes of one message from a client.
+pub const FRAME_BYTES_MAX: u32 = wire::FRAME_BYTES_MAX as u32;
+
+/// Bytes of one message in `--echo` mode: the conformance suite sends 16 MiB.
+pub const ECHO_FRAME_BYTES_MAX: u32 = 16 * 1024 * 1024;
+
+/// Largest `--frame-bytes-max`.
+pub const FRAME_BYTES_CEILING: u32 = 64 * 1024 * 1024;
+
+/// Requests of one connection that wait for the router.
+pub const REQUESTS_IN_FLIGHT_MAX: u8 = 16;
+
+/// Conversations of one connection whose sends are under way or wait for the retry of a failed one.
+pub const ORDERED_CONVERSATIONS_MAX: usize = 32;
+
+/// Frames that cannot be understood before the connection is closed (4429).
+pub const BAD_FRAMES_MAX: u8 = 16;
+
+/// A token longer than this is not looked at.
+pub const TOKEN_BYTES_MAX: usize = wire::TOKEN_BYTES_MAX;
+
+/// Clocks of a token's issuer and of this host may differ by this much.
+pub const TOKEN_LEEWAY_S: u64 = 60;
+
+/// An HMAC secret must have as many bits as the hash (RFC 7518 section 3.2).
+pub const HMAC_SECRET_BYTES_MIN: usize = 32;
+
+/// Queued output of a connection above which its ephemeral frames are dropped.
+pub const OUTPUT_BUDGET_BYTES: u32 = 64 * 1024;
+
+/// Queued output of a connection above which it is closed.
+pub const OUTPUT_BURST_BYTES: u32 = 1024 * 1024;
+
+/// How long a client may leave one send untaken.
+pub const OUTPUT_STALL: Duration = Duration::from_secs(15);
+
+/// Queued output of all connections of a shard; above it nobody gets a burst.
+pub const OUTPUT_SHARD_BYTES_MAX: usize = 256 * 1024 * 1024;
+
+/// What is written for one connection without looking whether it still fits into one send.
+pub const OUTPUT_CHUNK_BYTES: usize = 16 * 1024;
+
+/// Queued output at which an echoing connection is not read any further.
+pub const ECHO_HOLD_BYTES: usize = 1024 * 1024;
+
+/// One frame of an answer, over all its chunks.
+pub const ANSWER_BYTES_MAX: usize = wire::ANSWER_BYTES_MAX;
+
+/// From the accepted connection to the end of its HTTP request.
+pub const HTTP_DEADLINE: Duration = Duration::from_secs(10);
+
+/// From the upgrade to `hello`.
+pub const HELLO_DEADLINE: Duration = Duration::from_secs(10);
+
+/// From `hello` to the router's answer.
+pub const REGISTER_DEADLINE: Duration = Duration::from_secs(10);
+
+/// From our close to the peer's, then the connection is reset.
+pub const CLOSE_DEADLINE: Duration = Duration::from_secs(5);
+
+/// The interval at which a client says that it lives.
+pub const HEARTBEAT: Duration = Duration::from_secs(25);
+
+/// Without input for this long a connection waits in the cheapest way the driver has.
+pub const COLD_AFTER: Duration = Duration::from_secs(10);
+
+/// How long a router may take for a request.
+pub const REQUEST_DEADLINE: Duration = Duration::from_secs(10);
+
+/// Ops of one connection per second.
+pub const OPS_PER_S: u32 = 50;
+
+/// Ops of one connection at once.
+pub const OPS_BURST: u32 = 200;
+
+/// Connections of a shard accepted per second.
+pub const ACCEPTS_PER_S: u32 = 20_000;
+
+/// Connections of a shard accepted at once.
+pub const ACCEPTS_BURST: u32 = 2_000;
+
+/// Connections of a shard that have not said who they are.
+pub const HANDSHAKES_MAX: u32 = 8_192;
+
+/// The same from one address.
+pub const HANDSHAKES_PER_ADDRESS_MAX: u32 = 4_096;
+
+/// Slots of a driver's table kept free: refusals that are being written, links, accepts in flight.
+pub const SPARE_SLOTS: u32 = 128;
+
+/// Length of a listener's accept queue.
+pub const BACKLOG: u32 = 4_096;
+
+/// Work between two completions' batches: fan-out lists longer than this go on in the next turn.
+pub const TURN_BUDGET: Duration = Duration::from_millis(2);
+
+/// Recipients served between two looks at the clock.
+pub const FANOUT_STEP: usize = 64;
+
+/// Hints that wait for their turn, in bytes of frames and lists. Beyond it hints are dropped: the
+/// log is the truth and clients repair a hole.
+pub const FANOUT_BYTES_MAX: usize = 16 * 1024 * 1024;
+
+/// Hints kept for a connection between `hello` and `welcome`.
+pub const EARLY_HINTS_MAX: usize = 64;
+
+/// Requests that wait for the link's credit, in bytes.
+pub const LINK_QUEUE_BYTES_MAX: usize = 1024 * 1024;
+
+/// Requests that wait for the link's credit.
+pub const LINK_QUEUE_REQUESTS_MAX: usize = 4_096;
+
+/// First and last pause before a lost link is opened again.
+pub const LINK_BACKOFF: (Duration, Duration) =
+    (Duration::from_millis(50), Duration::from_secs(2));
+
+/// Sessions registered again per turn after a link was lost.
+pub const REREGISTER_PER_TURN: usize = 64;
+
+/// How often a shard looks after what has no deadline of its own.
+pub const HOUSEKEEPING: Duration = Duration::from_secs(1);
+
+/// How often a shard whose door is shut looks whether it may open it.
+pub const DOOR: Duration = Duration::from_millis(20);
+
+/// Timers handled per turn.
+pub const TIMERS_PER_TURN: usize = 1_024;
+
+/// Precision of every deadline of a connection.
+pub const TICK: Duration = Duration::from_millis(16);
+
+/// Messages in a shard's mailbox.
+pub const MAILBOX_MESSAGES: usize = 16;
+
+/// Shards of one process: the listener's reuseport group and the ready line stay readable.
+pub const SHARDS_MAX: usize = 1_024;
+
+/// The window over which clients are told to reconnect when the process is stopped.
+pub const DRAIN_WINDOW: Duration = Duration::from_secs(10);
+
+/// From the notice to reconnect to our close.
+pub const DRAIN_GRACE: Duration = Duration::from_secs(2);
+
+// A burst smaller than the budget would never be allowed.
+const _: () = assert!(OUTPUT_BURST_BYTES >= OUTPUT_BUDGET_BYTES);
+// One answer must fit into what a connection may have queued, or its request kills it.
+const _: () = assert!(ANSWER_BYTES_MAX <= OUTPUT_BURST_BYTES as usize);
+// Every request in flight may be a send to its own conversation, and failed ones stay.
+const _: () = assert!(ORDERED_CONVERSATIONS_MAX >= REQUESTS_IN_FLIGHT_MAX as usize);
+// An address must not be able to take all handshakes of a shard.
+const _: () = assert!(HANDSHAKES_PER_ADDRESS_MAX < HANDSHAKES_MAX);
+// The link's largest frame has to pass its queue.
+const _: () = assert!(LINK_QUEUE_BYTES_MAX >= 2 * FRAME_BYTES_MAX as usize);

@@ -1,0 +1,251 @@
+//! The process around the shards: start in order, signals, drain, end.
+//!
+//! Start: addresses are checked, keys and store are opened, the router starts on the side runtime,
+//! then the shards on threads of their own, then the admin port; the one line on stdout says that
+//! everything is up. End: the first SIGTERM or SIGINT drains the shards, then the router and the
+//! store are closed; the second ends the process at once.
+
+mod shards;
+mod standalone;
+
+use std::io::Write;
+use std::net::{SocketAddr, TcpListener};
+use std::process;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+
+use socket2::{Domain, Protocol, Socket, Type};
+use tokio::runtime::{Builder, Runtime};
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tracing_subscriber::EnvFilter;
+
+use crate::admin::{self, Admin};
+use crate::config::Settings;
+use crate::exit::{Exit, Fatal};
+use crate::keys::Keys;
+use crate::shard::{Control, Handle};
+use shards::{Ended, Shards};
+use standalone::Standalone;
+
+/// Runs the gateway until it is told to end.
+///
+/// # Errors
+/// Why it could not start or go on.
+pub fn run(settings: Settings) -> Result<(), Fatal> {
+    start_log(&settings)?;
+    raise_descriptors();
+    check_address(settings.listen, "--listen")?;
+    let admin_listener = bind_admin(settings.admin)?;
+    let keys = load_keys(&settings)?;
+    let runtime = side_runtime(settings.echo)?;
+    let standalone = match settings.echo {
+        true => None,
+        false => Some(Standalone::open(&settings, runtime.handle())?),
+    };
+    let signals = runtime.block_on(async { Signals::install() })?;
+    let shards = Shards::start(&settings, keys.map(Arc::new), standalone.as_ref())?;
+    let parts = Parts { settings, shards, standalone, signals };
+    runtime.block_on(parts.supervise(admin_listener))
+}
+
+fn start_log(settings: &Settings) -> Result<(), Fatal> {
+    let asked = std::env::var("RUST_LOG").unwrap_or_else(|_| settings.log.clone());
+    let filter = EnvFilter::try_new(&asked).map_err(|error| {
+        Fatal::configuration(format!("log filter {asked:?}: {error}; try info, or throng=debug"))
+    })?;
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+    Ok(())
+}
+
+/// A ring's table and the store's files are capped by RLIMIT_NOFILE.
+fn raise_descriptors() {
+    if let Err(error) = throng_ring::host::raise_nofile() {
+        tracing::warn!(%error, "cannot raise RLIMIT_NOFILE to its hard limit");
+    }
+}
+
+/// Shards share their address by SO_REUSEPORT, which would let a second gateway in unnoticed: a
+/// socket without it tells whether somebody listens there.
+fn check_address(address: SocketAddr, flag: &str) -> Result<(), Fatal> {
+    let probe = || -> std::io::Result<()> {
+        let kind = Domain::for_address(address);
+        let socket = Socket::new(kind, Type::STREAM, Some(Protocol::TCP))?;
+        socket.set_reuse_address(true)?;
+        socket.bind(&address.into())
+    };
+    probe().map_err(|error| address_refused(address, flag, &error))
+}
+
+fn address_refused(address: SocketAddr, flag: &str, error: &std::io::Error) -> Fatal {
+    Fatal::unavailable(format!(
+        "cannot listen on {address}: {error}; stop what listens there (`ss -ltnp`), or choose \
+         another address with {flag}"
+    ))
+}
+
+fn bind_admin(address: SocketAddr) -> Result<TcpListener, Fatal> {
+    let bind = || -> std::io::Result<TcpListener> {
+        let listener = TcpListener::bind(address)?;
+        listener.set_nonblocking(true)?;
+        Ok(listener)
+    };
+    bind().map_err(|error| address_refused(address, "--admin", &error))
+}
+
+fn load_keys(settings: &Settings) -> Result<Option<Keys>, Fatal> {
+    let source = settings.key_source();
+    if settings.echo || !source.is_configured() {
+        return Ok(None);
+    }
+    let keys = Keys::load(&source).map_err(|error| Fatal::configuration(error.to_string()))?;
+    tracing::info!(keys = keys.count(), "tokens are verified");
+    Ok(Some(keys))
+}
+
+fn side_runtime(is_echo: bool) -> Result<Runtime, Fatal> {
+    let cores = thread::available_parallelism().map_or(1, usize::from);
+    let workers = if is_echo { 1 } else { (cores / 2).max(1) };
+    Builder::new_multi_thread()
+        .worker_threads(workers)
+        .thread_name("side")
+        .enable_all()
+        .build()
+        .map_err(|error| Fatal::unavailable(format!("cannot start threads: {error}")))
+}
+
+struct Signals {
+    hangup: Signal,
+    interrupt: Signal,
+    terminate: Signal,
+}
+
+impl Signals {
+    fn install() -> Result<Self, Fatal> {
+        let on = |kind| {
+            signal(kind).map_err(|error| Fatal::unavailable(format!("signal handler: {error}")))
+        };
+        Ok(Self {
+            hangup: on(SignalKind::hangup())?,
+            interrupt: on(SignalKind::interrupt())?,
+            terminate: on(SignalKind::terminate())?,
+        })
+    }
+}
+
+struct Parts {
+    settings: Settings,
+    shards: Shards,
+    standalone: Option<Standalone>,
+    signals: Signals,
+}
+
+impl Parts {
+    async fn supervise(mut self, listener: TcpListener) -> Result<(), Fatal> {
+        let admin_address = listener.local_addr();
+        let admin_address = admin_address.unwrap_or(self.settings.admin);
+        let admin = Arc::new(Admin {
+            shards: self.shards.handles.clone(),
+            is_ready: AtomicBool::new(true),
+            others: standalone::numbers(self.standalone.as_ref()),
+        });
+        let listener = tokio::net::TcpListener::from_std(listener)
+            .map_err(|error| Fatal::unavailable(format!("admin port: {error}")))?;
+        tokio::spawn(admin::serve(listener, Arc::clone(&admin)));
+        tell(&self.shards.handles, || Control::Ready);
+        self.announce(admin_address);
+        let outcome = self.watch(&admin).await;
+        if let Some(standalone) = self.standalone {
+            standalone.close().await?;
+        }
+        outcome
+    }
+
+    /// The ready line.
+    fn announce(&self, admin: SocketAddr) {
+        let store = if self.settings.echo { "none" } else { "embedded" };
+        let line = format!(
+            "ready ws=ws://{}/v1/ws admin=http://{admin} shards={} driver=io_uring store={store}\n",
+            self.shards.address,
+            self.shards.handles.len(),
+        );
+        let mut stdout = std::io::stdout();
+        if stdout.write_all(line.as_bytes()).and_then(|()| stdout.flush()).is_err() {
+            tracing::warn!("nobody reads stdout: {}", line.trim_end());
+        }
+    }
+
+    /// Until all shards ended.
+    async fn watch(&mut self, admin: &Admin) -> Result<(), Fatal> {
+        let mut is_draining = false;
+        let mut running = self.shards.handles.len();
+        while running > 0 {
+            tokio::select! {
+                ended = self.shards.ended.recv() => {
+                    running -= 1;
+                    self.shard_ended(ended, is_draining)?;
+                }
+                _ = self.signals.hangup.recv() => self.reload_keys(),
+                () = stop_signal(&mut self.signals.interrupt, &mut self.signals.terminate) => {
+                    if is_draining {
+                        tracing::warn!("told twice to stop: ending at once");
+                        process::exit(Exit::Done as i32);
+                    }
+                    is_draining = true;
+                    admin.is_ready.store(false, Ordering::Relaxed);
+                    tracing::info!("draining; a second signal ends at once");
+                    tell(&self.shards.handles, || Control::Drain);
+                }
+                message = standalone::failed(self.standalone.as_ref()) => {
+                    return Err(Fatal::data(message));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn shard_ended(&self, ended: Option<Ended>, is_draining: bool) -> Result<(), Fatal> {
+        match ended {
+            Some(Ended { outcome: Ok(()), .. }) if is_draining => Ok(()),
+            Some(Ended { shard, outcome: Ok(()) }) => {
+                Err(Fatal::unavailable(format!("shard {shard} ended unasked")))
+            }
+            Some(Ended { shard, outcome: Err(error) }) => {
+                Err(Fatal::unavailable(format!("shard {shard}: the ring failed: {error}")))
+            }
+            None => Err(Fatal::unavailable("a shard's thread was lost")),
+        }
+    }
+
+    /// New keys for new sessions. A file that cannot be used changes nothing.
+    fn reload_keys(&self) {
+        let source = self.settings.key_source();
+        if !source.is_configured() {
+            tracing::info!("SIGHUP: no keys are configured, nothing to reload");
+            return;
+        }
+        match Keys::load(&source) {
+            Ok(keys) => {
+                tracing::info!(keys = keys.count(), "keys reloaded");
+                let keys = Arc::new(keys);
+                tell(&self.shards.handles, || Control::Keys(Arc::clone(&keys)));
+            }
+            Err(error) => tracing::error!(%error, "keys not reloaded; the old ones stay in force"),
+        }
+    }
+}
+
+async fn stop_signal(interrupt: &mut Signal, terminate: &mut Signal) {
+    tokio::select! {
+        _ = interrupt.recv() => {}
+        _ = terminate.recv() => {}
+    }
+}
+
+fn tell(shards: &[Handle], message: impl Fn() -> Control) {
+    for (number, shard) in shards.iter().enumerate() {
+        if shard.send(message()).is_err() {
+            tracing::error!(shard = number, "the shard's mailbox is full or closed");
+        }
+    }
+}

@@ -1,0 +1,223 @@
+//! How connections begin and end, and what their deadlines mean in each phase.
+
+use std::net::SocketAddr;
+use std::time::Instant;
+
+use throng_ring::{Arm, CloseKind, ConnId, Io};
+use throng_wire::ws::{self, CloseCode, ProtocolError};
+
+use super::conn::{Handshake, Phase};
+use super::{Core, no_decoder};
+use crate::limits;
+use crate::metrics::CloseReason;
+
+impl Core {
+    /// A peer connected.
+    pub(super) fn accepted<I: Io>(&mut self, io: &mut I, id: ConnId, peer: SocketAddr) {
+        self.counters.accepted += 1;
+        let tick = self.ticks.at(io.now());
+        let clients = self.clients();
+        let admitted = self.admission.enter(peer.ip(), clients, tick);
+        let handshake = Handshake { peer: peer.ip(), head: Vec::new(), token: None };
+        let phase = match admitted {
+            Ok(()) => Phase::Http(Box::new(handshake)),
+            Err(_) => Phase::Closing,
+        };
+        let conn = self.slab.insert(id, phase);
+        conn.session = conn.session.wrapping_add(1).max(1);
+        conn.last_seen = tick;
+        io.arm(id, Arm::Hot);
+        if admitted.is_ok() {
+            self.timers.set(id.slot, io.now() + self.deadlines.http);
+        } else {
+            self.counters.refused += 1;
+            self.closes[CloseReason::Refused as usize] += 1;
+            self.outputs.offer_shared(id, conn, &self.refusal, false);
+            self.outputs.close_after(id, conn);
+            self.timers.set(id.slot, io.now() + limits::CLOSE_DEADLINE);
+        }
+        self.mind_the_door(io, tick);
+    }
+
+    /// Holds accepting back while the door is shut, and goes on when it opens.
+    pub(super) fn mind_the_door<I: Io>(&mut self, io: &mut I, tick: u32) {
+        let opens = self.admission.is_open(tick);
+        if opens != self.is_accepting {
+            self.is_accepting = opens;
+            for &listener in &self.listeners {
+                io.accept(listener, opens);
+            }
+        }
+    }
+
+    /// Connections of clients.
+    pub(super) fn clients(&self) -> usize {
+        self.slab.used() - usize::from(self.link.has_connection())
+    }
+
+    /// Ends a connection in an orderly way: what is queued, a close frame if the reason has one,
+    /// FIN. A peer that does not follow in time is reset.
+    pub(super) fn close<I: Io>(&mut self, io: &mut I, id: ConnId, reason: CloseReason) {
+        self.close_with(io, id, reason, reason.code(), reason.label());
+    }
+
+    /// As [`Core::close`], with a code and text of the caller's.
+    pub(super) fn close_with<I: Io>(
+        &mut self,
+        io: &mut I,
+        id: ConnId,
+        reason: CloseReason,
+        code: Option<u16>,
+        text: &str,
+    ) {
+        let Some(conn) = self.slab.get_mut(id) else { return };
+        if matches!(conn.phase, Phase::Closing | Phase::Link) {
+            return;
+        }
+        let is_websocket = !matches!(conn.phase, Phase::Http(_));
+        self.leave(id, reason);
+        let Some(conn) = self.slab.get_mut(id) else { return };
+        conn.phase = Phase::Closing;
+        if reason == CloseReason::SlowConsumer {
+            self.outputs.discard_queued(io, conn);
+        }
+        if let Some(code) = code.and_then(CloseCode::new).filter(|_| is_websocket) {
+            self.outputs.write(io, id, conn, |out| ws::encode::close(out, code, text, None));
+        }
+        self.outputs.close_after(id, conn);
+        if conn.is_held {
+            conn.is_held = false;
+            io.arm(id, Arm::Hot);
+        }
+        self.timers.set(id.slot, io.now() + limits::CLOSE_DEADLINE);
+    }
+
+    /// Ends a connection at once.
+    pub(super) fn abort<I: Io>(&mut self, io: &mut I, id: ConnId, reason: CloseReason) {
+        self.leave(id, reason);
+        if let Some(conn) = self.slab.get_mut(id) {
+            conn.phase = Phase::Closing;
+            self.timers.cancel(id.slot);
+            io.close(id, CloseKind::Abort);
+        }
+    }
+
+    /// The peer broke RFC 6455.
+    pub(super) fn fail_websocket<I: Io>(&mut self, io: &mut I, id: ConnId, error: ProtocolError) {
+        let code = error.close_code();
+        let reason = match code {
+            CloseCode::INVALID_PAYLOAD => CloseReason::InvalidUtf8,
+            CloseCode::MESSAGE_TOO_BIG => CloseReason::MessageTooBig,
+            _ => CloseReason::WebSocketError,
+        };
+        self.close_with(io, id, reason, Some(code.get()), error.reason());
+    }
+
+    /// Takes the connection out of everything that counts it. Its phase is left for the caller.
+    fn leave(&mut self, id: ConnId, reason: CloseReason) {
+        let Some(conn) = self.slab.get_mut(id) else { return };
+        if matches!(conn.phase, Phase::Closing | Phase::Link) {
+            return;
+        }
+        self.closes[reason as usize] += 1;
+        conn.decoder = no_decoder();
+        if let Some(peer) = conn.handshake_peer() {
+            self.admission.leave(peer);
+        }
+        if matches!(conn.phase, Phase::Established(_)) {
+            self.sessions -= 1;
+        }
+        self.unregister(id);
+    }
+
+    /// The driver is done with a connection.
+    pub(super) fn closed(&mut self, id: ConnId) {
+        self.leave(id, CloseReason::PeerGone);
+        let Some(conn) = self.slab.get_mut(id) else { return };
+        self.outputs.release(conn);
+        self.timers.cancel(id.slot);
+        self.slab.remove(id);
+    }
+
+    /// The peer sends no more.
+    pub(super) fn receive_ended<I: Io>(&mut self, io: &mut I, id: ConnId, is_fin: bool) {
+        let Some(conn) = self.slab.get_mut(id) else { return };
+        match conn.phase {
+            // What is queued still goes out; the driver then sees both ends closed.
+            Phase::Closing if is_fin => {}
+            _ if is_fin => self.close_with(io, id, CloseReason::PeerGone, None, ""),
+            _ => self.abort(io, id, CloseReason::PeerGone),
+        }
+    }
+
+    /// A deadline passed.
+    pub(super) fn expired<I: Io>(&mut self, io: &mut I, slot: u32) {
+        let Some((id, conn)) = self.slab.slot_mut(slot) else { return };
+        match &conn.phase {
+            Phase::Free | Phase::Link => {}
+            Phase::Http(_) => self.abort_silent(io, id),
+            Phase::Hello(_) => self.close(io, id, CloseReason::NoHello),
+            Phase::Registering(_) => self.close(io, id, CloseReason::ServerFault),
+            Phase::Established(_) => self.look_after(io, id),
+            Phase::Echo => {
+                let next = Self::cool_down(&self.deadlines, &self.ticks, io, id, conn);
+                if let Some(next) = next {
+                    self.timers.set(slot, next);
+                }
+            }
+            Phase::Closing => {
+                io.close(id, CloseKind::Abort);
+            }
+        }
+    }
+
+    /// Too slow with its request: an answer would help nobody who means well.
+    fn abort_silent<I: Io>(&mut self, io: &mut I, id: ConnId) {
+        self.close(io, id, CloseReason::HttpDeadline);
+    }
+
+    /// Turns a connection that was silent for long enough cold. Else tells when to look again.
+    pub(super) fn cool_down<I: Io>(
+        deadlines: &super::Deadlines,
+        ticks: &super::clock::Ticks,
+        io: &mut I,
+        id: ConnId,
+        conn: &mut super::conn::Conn,
+    ) -> Option<Instant> {
+        if conn.is_cold || conn.is_held {
+            return None;
+        }
+        let now = io.now();
+        let idle_ticks = ticks.at(now).wrapping_sub(conn.last_seen);
+        let left = deadlines.cold_after_ticks.saturating_sub(idle_ticks);
+        if left > 0 {
+            return Some(now + limits::TICK * left);
+        }
+        conn.is_cold = true;
+        io.arm(id, Arm::Cold);
+        None
+    }
+
+    /// Input came: one that woke up for the first time in a while stays cold, one that goes on
+    /// talking turns hot. Returns whether the connection just turned hot.
+    pub(super) fn warm_up<I: Io>(
+        cold_after_ticks: u32,
+        io: &mut I,
+        id: ConnId,
+        conn: &mut super::conn::Conn,
+        tick: u32,
+    ) -> bool {
+        let idle_ticks = tick.wrapping_sub(conn.last_seen);
+        conn.last_seen = tick;
+        conn.is_pinged = false;
+        if !conn.is_cold {
+            return false;
+        }
+        if idle_ticks >= cold_after_ticks {
+            io.arm(id, Arm::Cold);
+            return false;
+        }
+        conn.is_cold = false;
+        true
+    }
+}

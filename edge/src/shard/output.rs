@@ -1,0 +1,329 @@
+//! What waits to be sent to clients.
+//!
+//! A connection has an [`Output`] only while something is queued or in flight; outputs come from a
+//! pool and keep their queues' capacity. What is written in a turn leaves at the turn's end in as
+//! few sends as possible: one per connection, while one is in flight none.
+//!
+//! Bounds: a connection may hold at most `burst` bytes, in flight included; above the `budget` its
+//! ephemeral frames are dropped first. One send may take the stall time. When all outputs of the
+//! shard together exceed their bound, the burst shrinks to the budget. [`Verdict`] and
+//! [`Outputs::stalled`] tell the caller, who closes.
+
+use std::collections::VecDeque;
+
+use bytes::Bytes;
+use throng_ring::{ConnId, Io, SendBatch, limits as ring_limits};
+
+use super::conn::{Conn, NO_OUTPUT, Slab};
+use crate::limits;
+
+/// A piece of queued output.
+#[derive(Debug)]
+enum Piece {
+    Owned(Vec<u8>),
+    Shared { frame: Bytes, ephemeral: bool },
+}
+
+impl Piece {
+    fn len(&self) -> usize {
+        match self {
+            Self::Owned(buffer) => buffer.len(),
+            Self::Shared { frame, .. } => frame.len(),
+        }
+    }
+}
+
+#[derive(Debug, Default)]
+struct Output {
+    /// Whose it is; meaningless while in the free list.
+    owner: Option<ConnId>,
+    pieces: VecDeque<Piece>,
+    queued_bytes: usize,
+    in_flight_bytes: usize,
+    /// Tick at which the send in flight began.
+    sending_since: Option<u32>,
+    is_dirty: bool,
+    /// Close when everything is handed over.
+    closes: bool,
+}
+
+/// What writing came to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Verdict {
+    /// Queued.
+    Queued,
+    /// Not queued: above the budget and ephemeral.
+    Dropped,
+    /// Not queued: above the burst. Close the connection.
+    Overrun,
+}
+
+/// Bounds of a connection's output.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Bounds {
+    pub(super) budget_bytes: usize,
+    pub(super) burst_bytes: usize,
+    pub(super) stall_ticks: u32,
+}
+
+/// All outputs of a shard.
+#[derive(Debug)]
+pub(super) struct Outputs {
+    pool: Vec<Output>,
+    free: Vec<u32>,
+    dirty: Vec<ConnId>,
+    total_bytes: usize,
+    bounds: Bounds,
+}
+
+/// What a flush handed to the driver.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Flushed {
+    pub(super) sends: u64,
+    pub(super) bytes: u64,
+}
+
+impl Outputs {
+    pub(super) fn new(bounds: Bounds) -> Self {
+        Self { pool: Vec::new(), free: Vec::new(), dirty: Vec::new(), total_bytes: 0, bounds }
+    }
+
+    /// Bytes queued or in flight, all connections.
+    pub(super) fn total_bytes(&self) -> usize {
+        self.total_bytes
+    }
+
+    /// Connections with output.
+    pub(super) fn in_use(&self) -> usize {
+        self.pool.len() - self.free.len()
+    }
+
+    /// Bytes queued or in flight for one connection.
+    pub(super) fn held_bytes(&self, conn: &Conn) -> usize {
+        self.pool
+            .get(conn.output as usize)
+            .map_or(0, |output| output.queued_bytes + output.in_flight_bytes)
+    }
+
+    /// Lets `write` append to the connection's own buffer. The caller bounds what it writes.
+    pub(super) fn write<I: Io, R>(
+        &mut self,
+        io: &mut I,
+        id: ConnId,
+        conn: &mut Conn,
+        write: impl FnOnce(&mut Vec<u8>) -> R,
+    ) -> R {
+        let index = self.acquire(id, conn);
+        let output = &mut self.pool[index];
+        let fits = matches!(output.pieces.back(), Some(Piece::Owned(last))
+            if last.len() < limits::OUTPUT_CHUNK_BYTES);
+        if !fits {
+            output.pieces.push_back(Piece::Owned(io.buffer()));
+        }
+        let Some(Piece::Owned(buffer)) = output.pieces.back_mut() else {
+            unreachable!("an owned piece was just seen or pushed")
+        };
+        let before = buffer.len();
+        let result = write(buffer);
+        let added = buffer.len() - before;
+        output.queued_bytes += added;
+        self.total_bytes += added;
+        result
+    }
+
+    /// Queues a frame of `bytes` bytes by `write`, within the connection's bounds.
+    pub(super) fn offer<I: Io>(
+        &mut self,
+        io: &mut I,
+        id: ConnId,
+        conn: &mut Conn,
+        write: impl FnOnce(&mut Vec<u8>),
+    ) -> Verdict {
+        if self.held_bytes(conn) > self.burst_bytes() {
+            return Verdict::Overrun;
+        }
+        self.write(io, id, conn, write);
+        if self.held_bytes(conn) > self.burst_bytes() { Verdict::Overrun } else { Verdict::Queued }
+    }
+
+    /// Queues a frame that others share.
+    pub(super) fn offer_shared(
+        &mut self,
+        id: ConnId,
+        conn: &mut Conn,
+        frame: &Bytes,
+        ephemeral: bool,
+    ) -> Verdict {
+        let held = self.held_bytes(conn) + frame.len();
+        if held > self.bounds.budget_bytes {
+            if ephemeral {
+                return Verdict::Dropped;
+            }
+            self.drop_ephemeral(conn);
+            if self.held_bytes(conn) + frame.len() > self.burst_bytes() {
+                return Verdict::Overrun;
+            }
+        }
+        let index = self.acquire(id, conn);
+        let output = &mut self.pool[index];
+        output.pieces.push_back(Piece::Shared { frame: frame.clone(), ephemeral });
+        output.queued_bytes += frame.len();
+        self.total_bytes += frame.len();
+        Verdict::Queued
+    }
+
+    /// The present bound: nobody gets a burst while the shard as a whole holds too much.
+    fn burst_bytes(&self) -> usize {
+        if self.total_bytes > limits::OUTPUT_SHARD_BYTES_MAX {
+            self.bounds.budget_bytes
+        } else {
+            self.bounds.burst_bytes
+        }
+    }
+
+    fn drop_ephemeral(&mut self, conn: &Conn) {
+        let Some(output) = self.pool.get_mut(conn.output as usize) else { return };
+        let mut freed = 0;
+        output.pieces.retain(|piece| {
+            let drops = matches!(piece, Piece::Shared { ephemeral: true, .. });
+            freed += if drops { piece.len() } else { 0 };
+            !drops
+        });
+        output.queued_bytes -= freed;
+        self.total_bytes -= freed;
+    }
+
+    fn acquire(&mut self, id: ConnId, conn: &mut Conn) -> usize {
+        if conn.output == NO_OUTPUT {
+            conn.output = self.free.pop().unwrap_or_else(|| {
+                self.pool.push(Output::default());
+                self.pool.len() as u32 - 1
+            });
+            self.pool[conn.output as usize].owner = Some(id);
+        }
+        let index = conn.output as usize;
+        self.mark_dirty(index, id);
+        index
+    }
+
+    fn mark_dirty(&mut self, index: usize, id: ConnId) {
+        if !self.pool[index].is_dirty {
+            self.pool[index].is_dirty = true;
+            self.dirty.push(id);
+        }
+    }
+
+    /// Asks for the connection to be closed once all is handed over; [`Outputs::flush`] tells when.
+    pub(super) fn close_after(&mut self, id: ConnId, conn: &mut Conn) {
+        let index = self.acquire(id, conn);
+        self.pool[index].closes = true;
+    }
+
+    /// Drops what is queued but not in flight.
+    pub(super) fn discard_queued<I: Io>(&mut self, io: &mut I, conn: &Conn) {
+        let Some(output) = self.pool.get_mut(conn.output as usize) else { return };
+        self.total_bytes -= output.queued_bytes;
+        output.queued_bytes = 0;
+        for piece in output.pieces.drain(..) {
+            if let Piece::Owned(buffer) = piece {
+                io.recycle(buffer);
+            }
+        }
+    }
+
+    /// The send in flight ended; what waits behind it goes at the end of the turn.
+    pub(super) fn sent(&mut self, id: ConnId, conn: &mut Conn) {
+        let Some(output) = self.pool.get_mut(conn.output as usize) else { return };
+        self.total_bytes -= output.in_flight_bytes;
+        output.in_flight_bytes = 0;
+        output.sending_since = None;
+        if output.queued_bytes > 0 || output.closes {
+            self.mark_dirty(conn.output as usize, id);
+        } else {
+            self.release(conn);
+        }
+    }
+
+    /// Gives the connection's output back, whatever it holds.
+    pub(super) fn release(&mut self, conn: &mut Conn) {
+        let index = std::mem::replace(&mut conn.output, NO_OUTPUT);
+        let Some(output) = self.pool.get_mut(index as usize) else { return };
+        self.total_bytes -= output.queued_bytes + output.in_flight_bytes;
+        let mut pieces = std::mem::take(&mut output.pieces);
+        pieces.clear();
+        if pieces.capacity() > ring_limits::SEND_CHUNKS_MAX {
+            pieces = VecDeque::new();
+        }
+        *output = Output { pieces, ..Output::default() };
+        self.free.push(index);
+    }
+
+    /// Hands what was written in this turn to the driver. `close` is told which connections have
+    /// nothing more to send and want to be closed.
+    pub(super) fn flush<I: Io>(
+        &mut self,
+        io: &mut I,
+        slab: &mut Slab,
+        tick: u32,
+        mut close: impl FnMut(&mut I, ConnId),
+    ) -> Flushed {
+        let mut flushed = Flushed::default();
+        let mut dirty = std::mem::take(&mut self.dirty);
+        for id in dirty.drain(..) {
+            let Some(conn) = slab.get_mut(id) else { continue };
+            let index = conn.output as usize;
+            let Some(output) = self.pool.get_mut(index) else { continue };
+            output.is_dirty = false;
+            if output.in_flight_bytes == 0 && output.queued_bytes > 0 {
+                let bytes = output.submit(io, id, tick);
+                if output.in_flight_bytes == 0 {
+                    self.total_bytes -= bytes;
+                }
+                flushed.sends += 1;
+                flushed.bytes += bytes as u64;
+            }
+            if output.queued_bytes == 0 && output.closes {
+                output.closes = false;
+                close(io, id);
+            } else if output.queued_bytes == 0 && output.in_flight_bytes == 0 {
+                self.discard_queued(io, conn);
+                self.release(conn);
+            }
+        }
+        self.dirty = dirty;
+        flushed
+    }
+
+    /// Connections whose peer takes too little for too long.
+    pub(super) fn stalled(&self, tick: u32) -> Vec<ConnId> {
+        let is_late = |since: u32| tick.wrapping_sub(since) >= self.bounds.stall_ticks;
+        self.pool
+            .iter()
+            .filter(|output| output.sending_since.is_some_and(is_late))
+            .filter_map(|output| output.owner)
+            .collect()
+    }
+}
+
+impl Output {
+    /// One send of as many pieces as fit.
+    fn submit<I: Io>(&mut self, io: &mut I, id: ConnId, tick: u32) -> usize {
+        let mut batch = SendBatch::new();
+        let mut bytes = 0;
+        while batch.chunks() < ring_limits::SEND_CHUNKS_MAX {
+            let Some(piece) = self.pieces.pop_front() else { break };
+            bytes += piece.len();
+            match piece {
+                Piece::Owned(buffer) => batch.push_owned(buffer),
+                Piece::Shared { frame, .. } => batch.push_shared(frame),
+            }
+        }
+        self.queued_bytes -= bytes;
+        // A refused batch means that the connection broke: its end is on the way as an event.
+        if io.send(id, batch).is_ok() {
+            self.in_flight_bytes = bytes;
+            self.sending_since = Some(tick);
+        }
+        bytes
+    }
+}

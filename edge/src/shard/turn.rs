@@ -1,0 +1,215 @@
+//! What happens in a turn beside single events: input and output by phase, timers, the mailbox,
+//! drain, and the flush.
+
+use std::time::{Duration, Instant};
+
+use throng_ring::{CloseKind, ConnId, Io};
+
+use super::conn::Phase;
+use super::control::Control;
+use super::{Core, Mode};
+use crate::limits;
+use crate::metrics::{CloseReason, Gauges, Snapshot};
+
+/// Where the shard is in its life.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Life {
+    /// Other parts of the process are not up yet.
+    Starting,
+    Ready,
+    /// Clients are told to go elsewhere.
+    Draining(Drain),
+    Ended,
+}
+
+/// A drain under way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Drain {
+    began: Instant,
+    /// The next slot to look at.
+    cursor: usize,
+    /// Slots when it began.
+    slots: usize,
+}
+
+impl Core {
+    pub(super) fn is_ready(&self) -> bool {
+        self.life == Life::Ready
+    }
+
+    /// Bytes came.
+    pub(super) fn received<I: Io>(&mut self, io: &mut I, id: ConnId, data: &mut [u8]) {
+        let tick = self.ticks.at(io.now());
+        let Some(conn) = self.slab.get_mut(id) else { return };
+        self.counters.received_bytes += data.len() as u64;
+        if Self::warm_up(self.deadlines.cold_after_ticks, io, id, conn, tick) {
+            self.timers.set(id.slot, io.now() + self.deadlines.cold_after);
+        }
+        match &conn.phase {
+            Phase::Echo => self.echo_received(io, id, data),
+            Phase::Http(_) => self.http_received(io, id, data),
+            Phase::Free | Phase::Closing => {}
+            _ => {}
+        }
+    }
+
+    /// A send ended.
+    pub(super) fn sent<I: Io>(&mut self, io: &mut I, id: ConnId, is_ok: bool) {
+        let Some(conn) = self.slab.get_mut(id) else { return };
+        if !is_ok {
+            self.abort(io, id, CloseReason::PeerGone);
+            return;
+        }
+        self.outputs.sent(id, conn);
+        if conn.is_held {
+            let held = self.outputs.held_bytes(conn);
+            Self::let_go(io, id, conn, held);
+        }
+    }
+
+    /// How long the next turn may wait.
+    pub(super) fn wait(&self, now: Instant) -> Duration {
+        let mut until = self.housekeeping_at;
+        if let Some(deadline) = self.timers.next_deadline() {
+            until = until.min(deadline);
+        }
+        if !self.is_accepting || matches!(self.life, Life::Draining(_)) {
+            until = until.min(now + limits::DOOR);
+        }
+        until.saturating_duration_since(now)
+    }
+
+    /// Everything after the turn's events. False: the shard has ended.
+    pub(super) fn finish_turn<I: Io>(&mut self, io: &mut I) -> bool {
+        self.counters.turns += 1;
+        let now = io.now();
+        let tick = self.ticks.at(now);
+        for _ in 0..limits::TIMERS_PER_TURN {
+            let Some(slot) = self.timers.expire(now) else { break };
+            self.expired(io, slot);
+        }
+        self.read_mailbox(io);
+        if now >= self.housekeeping_at {
+            self.housekeeping_at = now + limits::HOUSEKEEPING;
+            for id in self.outputs.stalled(tick) {
+                self.close(io, id, CloseReason::SlowConsumer);
+            }
+        }
+        if !self.is_accepting {
+            self.mind_the_door(io, tick);
+        }
+        if let Life::Draining(drain) = self.life {
+            self.drain(io, drain);
+        }
+        self.flush(io, tick);
+        self.life != Life::Ended
+    }
+
+    fn flush<I: Io>(&mut self, io: &mut I, tick: u32) {
+        let flushed = self.outputs.flush(io, &mut self.slab, tick, |io, id| {
+            io.close(id, CloseKind::Graceful);
+        });
+        self.counters.sends += flushed.sends;
+        self.counters.sent_bytes += flushed.bytes;
+    }
+
+    fn read_mailbox<I: Io>(&mut self, io: &mut I) {
+        while let Ok(control) = self.mailbox.try_recv() {
+            match control {
+                Control::Ready if self.life == Life::Starting => self.life = Life::Ready,
+                Control::Ready => {}
+                Control::Keys(keys) => self.keys = Some(keys),
+                Control::Snapshot(answer) => {
+                    // The asker may have given up: nothing to do about it.
+                    let _ = answer.send(self.snapshot());
+                }
+                Control::Drain => self.begin_drain(io.now()),
+                Control::Stop => self.stop(io),
+            }
+        }
+    }
+
+    fn snapshot(&mut self) -> Snapshot {
+        let handshakes = u64::from(self.admission.handshakes());
+        Snapshot {
+            shard: self.shard,
+            counters: self.counters,
+            gauges: Gauges {
+                connections: self.clients() as u64,
+                handshakes,
+                sessions: self.sessions as u64,
+                output_bytes: self.outputs.total_bytes() as u64,
+                outputs: self.outputs.in_use() as u64,
+                ..Gauges::default()
+            },
+            closes: self.closes,
+            errors: self.errors,
+        }
+    }
+
+    fn begin_drain(&mut self, now: Instant) {
+        if matches!(self.life, Life::Starting | Life::Ready) {
+            let slots = self.slab.len();
+            self.life = Life::Draining(Drain { began: now, cursor: 0, slots });
+        }
+    }
+
+    /// Goes through the slots so that the last is reached when the window ends.
+    fn drain<I: Io>(&mut self, io: &mut I, mut drain: Drain) {
+        let elapsed = io.now().saturating_duration_since(drain.began);
+        let window = self.deadlines.drain_window;
+        let share = if window.is_zero() { 1.0 } else { elapsed.as_secs_f64() / window.as_secs_f64() };
+        let reach = ((drain.slots as f64 * share.min(1.0)).ceil() as usize).max(1);
+        while drain.cursor < reach.min(self.slab.len()) {
+            self.send_away(io, drain.cursor as u32);
+            drain.cursor += 1;
+        }
+        if self.clients() == 0 {
+            self.end(io);
+            return;
+        }
+        let last_call = window + limits::DRAIN_GRACE + limits::CLOSE_DEADLINE;
+        if elapsed >= last_call {
+            self.stop(io);
+            return;
+        }
+        if share >= 1.0 {
+            // Those that came while it went on.
+            drain.cursor = 0;
+            drain.slots = self.slab.len();
+        }
+        self.life = Life::Draining(drain);
+    }
+
+    fn send_away<I: Io>(&mut self, io: &mut I, slot: u32) {
+        let Some((id, conn)) = self.slab.slot_mut(slot) else { return };
+        match conn.phase {
+            Phase::Echo => {
+                self.close_with(io, id, CloseReason::Draining, Some(1001), "going away");
+            }
+            _ => self.close(io, id, CloseReason::Draining),
+        }
+    }
+
+    /// Nothing is left to be done.
+    fn end<I: Io>(&mut self, io: &mut I) {
+        for listener in std::mem::take(&mut self.listeners) {
+            io.close_listener(listener);
+        }
+        self.life = Life::Ended;
+    }
+
+    /// Ends at once.
+    fn stop<I: Io>(&mut self, io: &mut I) {
+        for slot in 0..self.slab.len() as u32 {
+            if let Some((id, _)) = self.slab.slot_mut(slot) {
+                self.abort(io, id, CloseReason::Stopped);
+            }
+        }
+        self.end(io);
+    }
+
+    pub(super) fn is_echo(&self) -> bool {
+        self.mode == Mode::Echo
+    }
+}
