@@ -17,6 +17,10 @@ pub(super) fn emit(message: &Message, out: &mut String) {
 }
 
 fn emit_field_number(message: &Message, out: &mut String) {
+    if message.slots.is_empty() {
+        out.push_str("    fn field_number(_name: &str) -> u32 {\n        0\n    }\n\n");
+        return;
+    }
     out.push_str("    fn field_number(name: &str) -> u32 {\n        match name {\n");
     for field in message.fields() {
         let _ = writeln!(out, "            \"{}\" => {},", field.name, field.number);
@@ -27,9 +31,13 @@ fn emit_field_number(message: &Message, out: &mut String) {
 fn emit_read(message: &Message, out: &mut String) {
     out.push_str(
         "    fn read_field(\n        &mut self,\n        number: u32,\n        \
-         reader: &mut crate::json::Reader<'a>,\n    ) -> Result<(), crate::DecodeError> {\n        \
-         match number {\n",
+         reader: &mut crate::json::Reader<'a>,\n    ) -> Result<(), crate::DecodeError> {\n",
     );
+    if message.slots.is_empty() {
+        out.push_str("        let _ = number;\n        reader.skip()\n    }\n\n");
+        return;
+    }
+    out.push_str("        match number {\n");
     for slot in &message.slots {
         match slot {
             Slot::Field(field) => {

@@ -21,6 +21,10 @@ pub(super) fn emit(message: &Message, options: &Options<'_>, out: &mut String) {
 }
 
 fn emit_field_name(message: &Message, out: &mut String) {
+    if message.slots.is_empty() {
+        out.push_str("    fn field_name(_number: u32) -> &'static str {\n        \"\"\n    }\n\n");
+        return;
+    }
     out.push_str("    fn field_name(number: u32) -> &'static str {\n        match number {\n");
     for field in message.fields() {
         let _ = writeln!(out, "            {} => \"{}\",", field.number, field.name);
@@ -31,9 +35,13 @@ fn emit_field_name(message: &Message, out: &mut String) {
 fn emit_merge(message: &Message, out: &mut String) {
     out.push_str(
         "    fn merge_field(\n        &mut self,\n        tag: crate::protobuf::Tag,\n        \
-         reader: &mut crate::protobuf::Reader<'a>,\n    ) -> Result<(), crate::DecodeError> {\n        \
-         match tag.number {\n",
+         reader: &mut crate::protobuf::Reader<'a>,\n    ) -> Result<(), crate::DecodeError> {\n",
     );
+    if message.slots.is_empty() {
+        out.push_str("        reader.skip(tag)\n    }\n\n");
+        return;
+    }
+    out.push_str("        match tag.number {\n");
     for slot in &message.slots {
         match slot {
             Slot::Field(field) => {

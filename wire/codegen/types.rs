@@ -149,10 +149,13 @@ fn owned_field(field: &Field) -> String {
     if !field.kind.borrows() {
         return value;
     }
-    let each = owned_value(&field.kind, "value");
+    let each = match &field.kind {
+        Kind::Message { name, .. } => format!("{name}::into_owned"),
+        kind => format!("|value| {}", owned_value(kind, "value")),
+    };
     match (field.label, field.kind.is_message()) {
-        (Label::Repeated, _) => format!("{value}.into_iter().map(|value| {each}).collect()"),
-        (_, true) => format!("{value}.map(|value| {each})"),
+        (Label::Repeated, _) => format!("{value}.into_iter().map({each}).collect()"),
+        (_, true) => format!("{value}.map({each})"),
         (_, false) => owned_value(&field.kind, &value),
     }
 }

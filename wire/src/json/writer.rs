@@ -104,7 +104,7 @@ impl<'o> Object<'o> {
     }
 
     pub(crate) fn messages<'a, M: Json<'a>>(&mut self, key: &'static str, values: &[M]) {
-        self.array(key, values, |value, out| value.write_json(out));
+        self.array(key, values, M::write_json);
     }
 
     pub(crate) fn strings(&mut self, key: &'static str, values: &[Cow<'_, str>]) {

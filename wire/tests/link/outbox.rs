@@ -109,7 +109,7 @@ fn the_last_byte_of_room_is_given_and_no_more() {
         outbox.push_answer(1, vec![0; ANSWER_BYTES_MAX], false).unwrap();
     }
     // The rest in answers of whole chunks, then one frame that fits exactly.
-    while outbox.bytes() + CHUNK_BYTES + 1 <= OUTBOX_BYTES_MAX - 1000 {
+    while outbox.bytes() + CHUNK_BYTES < OUTBOX_BYTES_MAX - 1000 {
         outbox.push_answer(1, vec![0; CHUNK_BYTES + 1], false).unwrap();
     }
     let room = OUTBOX_BYTES_MAX - outbox.bytes();
