@@ -71,7 +71,8 @@ pub struct Upgrade<'a> {
 /// Parses the head of a request from all `bytes` received so far.
 ///
 /// `already_seen` is the length of `bytes` at the previous `Partial` answer, 0 at first: a head
-/// that trickles in is parsed once per line, not once per byte.
+/// that trickles in is parsed once per line, not once per byte. A fault in what trickles in is
+/// found, at the latest, with the end of its line.
 pub fn parse_request(bytes: &[u8], already_seen: usize) -> Result<Parsed<'_>, Refusal> {
     let head = fields::within_limit(bytes);
     let line_bytes = head.iter().position(|byte| *byte == b'\n').map_or(head.len(), |at| at + 1);
