@@ -1,0 +1,99 @@
+//! SIGTERM: not ready, a hint to every client over the window, all that was under way answered, 0.
+
+use std::time::{Duration, Instant};
+
+use rustix::process::Signal;
+use serde_json::json;
+use throng_tests::client::Client;
+use throng_tests::gateway::Gateway;
+use throng_tests::http;
+
+#[test]
+fn clients_are_told_and_closed_with_4000_and_the_process_ends_with_0() {
+    let mut gateway = Gateway::start_with(&["--drain-window-ms", "2000", "--shards", "2"]);
+    let mut clients: Vec<Client> = (0..20)
+        .map(|number| Client::join(&gateway.url(), &format!("user-{number}"), "phone").0)
+        .collect();
+    gateway.signal(Signal::TERM);
+    for client in &mut clients {
+        let hint = client.pushed_with("reconnect");
+        assert_eq!(hint["reason"], "drain", "{hint}");
+        let after_ms = hint["after_ms"].as_u64().unwrap_or(0);
+        assert!(after_ms <= 60_000, "{hint}");
+        assert_eq!(client.closed_within(Duration::from_secs(15)).code, Some(4000));
+    }
+    assert_eq!(gateway.wait().code(), Some(0));
+}
+
+#[test]
+fn it_is_not_ready_from_the_first_moment_and_alive_to_the_last() {
+    let mut gateway = Gateway::start_with(&["--drain-window-ms", "4000"]);
+    let (_ann, _) = Client::join(&gateway.url(), "ann", "phone");
+    let admin = gateway.ready().admin_address().to_owned();
+    gateway.signal(Signal::TERM);
+    let deadline = Instant::now() + Duration::from_secs(2);
+    loop {
+        let status = http::get(&admin, "/readyz").status;
+        if status == 503 {
+            break;
+        }
+        assert!(Instant::now() < deadline, "still {status} after 2 s");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    assert_eq!(http::get(&admin, "/healthz").status, 200);
+    assert!(gateway.is_running());
+    assert_eq!(gateway.wait().code(), Some(0));
+}
+
+#[test]
+fn what_was_acknowledged_while_draining_is_there_afterwards() {
+    let mut gateway = Gateway::start_with(&["--drain-window-ms", "1500", "--ops-burst", "5000"]);
+    let (mut ann, _) = Client::join(&gateway.url(), "ann", "phone");
+    let conv = ann.create_group("tea", &[]);
+    gateway.signal(Signal::TERM);
+    let mut acked = Vec::new();
+    for number in 0..2_000 {
+        let fields = json!({"conv": conv, "client_msg_id": throng_tests::ids::fresh(), "text": number.to_string()});
+        let request = ann.request("send", &fields);
+        match ann.answer(request) {
+            Ok(answer) if answer.get("ack").is_some() => {
+                acked.push((answer["ack"]["seq"].as_u64().unwrap(), number.to_string()));
+            }
+            Ok(_) => {}
+            Err(_) => break,
+        }
+        std::thread::sleep(Duration::from_millis(2));
+    }
+    assert!(!acked.is_empty());
+    assert_eq!(gateway.wait().code(), Some(0));
+    gateway.restart();
+    let (mut ann, _) = Client::join(&gateway.url(), "ann", "phone");
+    let mut after = 0;
+    let mut log = Vec::new();
+    loop {
+        let page = ann.sync(&conv, after);
+        for event in page["events"].as_array().cloned().unwrap_or_default() {
+            after = event["seq"].as_u64().unwrap();
+            if let Some(text) = event["message"]["text"].as_str() {
+                log.push((after, text.to_owned()));
+            }
+        }
+        if !page["has_more"].as_bool().unwrap_or(false) {
+            break;
+        }
+    }
+    assert!(acked.iter().all(|entry| log.contains(entry)), "{acked:?}\n{log:?}");
+}
+
+#[test]
+fn without_clients_it_ends_at_once() {
+    let mut gateway = Gateway::start();
+    let asked = Instant::now();
+    gateway.signal(Signal::TERM);
+    assert_eq!(gateway.wait().code(), Some(0));
+    assert!(
+        asked.elapsed() < Duration::from_secs(9),
+        "{:?}: nobody is to be told",
+        asked.elapsed()
+    );
+}

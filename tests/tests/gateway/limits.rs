@@ -1,0 +1,181 @@
+//! Every limit a client can meet, from both sides: just under passes, one past is refused, and the
+//! connection outlives what is the client's to correct.
+
+use serde_json::{Value, json};
+use throng_tests::client::Client;
+use throng_tests::gateway::Gateway;
+use throng_tests::ids;
+
+const TEXT_BYTES_MAX: usize = 16 * 1024;
+const FRAME_BYTES_MAX: usize = 64 * 1024;
+
+fn scene() -> (Gateway, Client, String) {
+    let gateway = Gateway::start_with(&["--ops-burst", "1000"]);
+    let (mut ann, _) = Client::join(&gateway.url(), "ann", "phone");
+    let conv = ann.create_group("tea", &[]);
+    (gateway, ann, conv)
+}
+
+fn send(conv: &str, text: &str) -> Value {
+    json!({"conv": conv, "client_msg_id": ids::fresh(), "text": text})
+}
+
+#[test]
+fn text_of_16_kib_passes_and_one_byte_more_is_too_large() {
+    let (_gateway, mut ann, conv) = scene();
+    let text = "x".repeat(TEXT_BYTES_MAX);
+    ann.ask_for("ack", "send", &send(&conv, &text));
+    assert_eq!(ann.error_of("send", &send(&conv, &format!("{text}x"))), "too_large");
+    assert_eq!(ann.texts(&conv, 1), [text]);
+}
+
+#[test]
+fn text_is_counted_in_bytes_of_utf_8() {
+    let (_gateway, mut ann, conv) = scene();
+    let text = "é".repeat(TEXT_BYTES_MAX / 2);
+    ann.ask_for("ack", "send", &send(&conv, &text));
+    assert_eq!(ann.error_of("send", &send(&conv, &format!("{text}é"))), "too_large");
+}
+
+#[test]
+fn data_is_counted_decoded() {
+    use base64::Engine as _;
+    let (_gateway, mut ann, conv) = scene();
+    let data = |bytes: usize| {
+        let data = base64::engine::general_purpose::STANDARD.encode(vec![0xff; bytes]);
+        json!({"conv": conv, "client_msg_id": ids::fresh(), "data": data})
+    };
+    ann.ask_for("ack", "send", &data(TEXT_BYTES_MAX));
+    assert_eq!(ann.error_of("send", &data(TEXT_BYTES_MAX + 1)), "too_large");
+}
+
+#[test]
+fn a_frame_of_64_kib_passes_and_one_byte_more_closes_with_1009() {
+    let (gateway, mut ann, _) = scene();
+    let padded = |bytes: usize| {
+        let frame = r#"{"id": 77, "ping": {}"#;
+        format!("{frame}{}}}", " ".repeat(bytes - frame.len() - 1))
+    };
+    ann.send_text(&padded(FRAME_BYTES_MAX));
+    assert!(ann.answer(77).unwrap().get("pong").is_some());
+    let (mut bob, _) = Client::join(&gateway.url(), "bob", "phone");
+    bob.send_text(&padded(FRAME_BYTES_MAX + 1));
+    assert_eq!(bob.closed_within(throng_tests::client::ANSWER_TIMEOUT).code, Some(1009));
+    ann.ping();
+}
+
+#[test]
+fn kind_of_32_bytes_passes_and_one_more_does_not() {
+    let (_gateway, mut ann, conv) = scene();
+    let with_kind = |bytes: usize| {
+        let mut fields = send(&conv, "text");
+        fields["kind"] = json!("k".repeat(bytes));
+        fields
+    };
+    ann.ask_for("ack", "send", &with_kind(32));
+    assert_eq!(ann.ask_for("error", "send", &with_kind(33))["fault"], "client");
+}
+
+#[test]
+fn user_and_device_have_1_to_64_bytes() {
+    let gateway = Gateway::start();
+    let hello = |user: &str, device: &str| {
+        let mut client = Client::connect(&gateway.url()).unwrap();
+        let id = client.request("hello", &json!({"user": user, "device": device}));
+        client.answer(id).is_ok_and(|answer| answer.get("welcome").is_some())
+    };
+    let (most, more) = ("x".repeat(64), "x".repeat(65));
+    assert!(hello("u", "d") && hello(&most, &most));
+    assert!(hello("A-z_0.9@host+tag", "phone"), "every allowed character");
+    for (user, device) in
+        [("", "d"), ("u", ""), (&more, "d"), ("u", &more), ("a b", "d"), ("ü", "d"), ("u", "a/b")]
+    {
+        assert!(!hello(user, device), "{user:?} {device:?}");
+    }
+}
+
+#[test]
+fn eight_devices_of_a_user_and_not_nine() {
+    let gateway = Gateway::start();
+    let mut devices: Vec<Client> = (0..8)
+        .map(|number| Client::join(&gateway.url(), "ann", &format!("device-{number}")).0)
+        .collect();
+    let mut ninth = Client::connect(&gateway.url()).unwrap();
+    let id = ninth.request("hello", &json!({"user": "ann", "device": "device-8"}));
+    if let Ok(answer) = ninth.answer(id) {
+        assert!(answer.get("error").is_some(), "a ninth device was welcomed: {answer}");
+    }
+    for device in &mut devices {
+        device.ping();
+    }
+    devices[0].cut();
+    std::thread::sleep(std::time::Duration::from_millis(300));
+    let (mut ninth, _) = Client::join(&gateway.url(), "ann", "device-8");
+    ninth.ping();
+}
+
+#[test]
+fn a_group_has_500_members_and_not_501() {
+    let (_gateway, mut ann, _) = scene();
+    let names: Vec<String> = (0..500).map(|number| format!("user-{number}")).collect();
+    let create = |count: usize| json!({"name": "all", "members": names[..count], "client_msg_id": ids::fresh()});
+    let ack = ann.ask_for("ack", "create_group", &create(499));
+    assert_eq!(ann.ask_for("error", "create_group", &create(500))["fault"], "client");
+    let add = json!({"conv": ack["conv"], "members": ["one-more"], "client_msg_id": ids::fresh()});
+    assert_eq!(ann.ask_for("error", "add_members", &add)["fault"], "client");
+}
+
+#[test]
+fn sixteen_requests_may_be_in_flight_and_none_is_lost_beyond() {
+    let (_gateway, mut ann, conv) = scene();
+    let requests: Vec<u64> =
+        (0..64).map(|number| ann.request("send", &send(&conv, &number.to_string()))).collect();
+    let answers: Vec<Value> =
+        requests.into_iter().map(|request| ann.answer(request).unwrap()).collect();
+    let acked = answers.iter().filter(|answer| answer.get("ack").is_some()).count();
+    assert!(acked >= 16, "{acked} of 64");
+    for answer in answers.iter().filter(|answer| answer.get("ack").is_none()) {
+        let code = answer["error"]["code"].as_str().unwrap();
+        assert!(["overloaded", "rate_limited", "after_failed"].contains(&code), "{answer}");
+    }
+    assert_eq!(ann.texts(&conv, 1).len(), acked, "what was acknowledged is there, and only that");
+}
+
+#[test]
+fn sync_of_100_conversations_passes_and_of_101_does_not() {
+    let (_gateway, mut ann, conv) = scene();
+    let ask = |count: usize| json!({"convs": vec![json!({"conv": conv, "after": 0}); count]});
+    ann.ask_for("sync", "sync", &ask(100));
+    assert_eq!(ann.ask_for("error", "sync", &ask(101))["fault"], "client");
+}
+
+#[test]
+fn ops_beyond_the_burst_are_rate_limited_and_told_when_to_come_back() {
+    let gateway = Gateway::start_with(&["--ops-burst", "20", "--ops-per-s", "5"]);
+    let (mut ann, _) = Client::join(&gateway.url(), "ann", "phone");
+    let (mut bob, _) = Client::join(&gateway.url(), "bob", "phone");
+    let answers: Vec<Value> = (0..30).map(|_| ann.ask("ping", &json!({}))).collect();
+    let limited: Vec<&Value> = answers.iter().filter_map(|answer| answer.get("error")).collect();
+    let served = answers.len() - limited.len();
+    assert!((15..=25).contains(&served), "{served} of 30 with a burst of 20");
+    for error in &limited {
+        assert_eq!((&error["code"], &error["fault"]), (&json!("rate_limited"), &json!("client")));
+        assert!(error["retry_after_ms"].as_u64() > Some(0), "{error}");
+    }
+    bob.ping();
+    let wait_ms = limited.last().unwrap()["retry_after_ms"].as_u64().unwrap();
+    std::thread::sleep(std::time::Duration::from_millis(wait_ms + 50));
+    ann.ping();
+}
+
+#[test]
+fn connections_that_have_not_said_hello_are_capped_per_address() {
+    let gateway = Gateway::start_with(&["--shards", "1", "--handshakes-per-address-max", "10"]);
+    let mut waiting: Vec<Client> =
+        (0..10).map(|_| Client::connect(&gateway.url()).unwrap()).collect();
+    assert!(Client::connect(&gateway.url()).is_err(), "an eleventh is refused");
+    let welcome = waiting[0].hello(&json!({"user": "ann", "device": "phone"}));
+    assert!(welcome.get("welcome").is_some());
+    let (mut bob, _) = Client::join(&gateway.url(), "bob", "phone");
+    bob.ping();
+}

@@ -1,0 +1,67 @@
+//! SIGHUP reads the key files again: new keys work, removed ones do not, who is connected stays; a
+//! file that cannot be used changes nothing.
+
+use std::time::{Duration, Instant};
+
+use jsonwebtoken::Algorithm;
+use rustix::process::Signal;
+use serde_json::json;
+use tempfile::TempDir;
+use throng_tests::client::Client;
+use throng_tests::gateway::Gateway;
+use throng_tests::tokens::{Key, claims, write_jwks};
+
+fn is_accepted(gateway: &Gateway, token: &str) -> bool {
+    let mut client = Client::connect(&gateway.url()).unwrap();
+    let id = client.request("hello", &json!({"token": token, "device": "tablet"}));
+    client.answer(id).is_ok_and(|answer| answer.get("welcome").is_some())
+}
+
+/// Waits until a hello with this token has the wanted outcome.
+fn becomes(gateway: &Gateway, token: &str, accepted: bool) {
+    let deadline = Instant::now() + Duration::from_secs(5);
+    while is_accepted(gateway, token) != accepted {
+        assert!(Instant::now() < deadline, "the keys did not change");
+        std::thread::sleep(Duration::from_millis(50));
+    }
+}
+
+#[test]
+fn keys_are_rotated_and_connections_stay() {
+    let dir = TempDir::new().unwrap();
+    let old = Key::pair(Algorithm::EdDSA, dir.path(), "old");
+    let new = Key::pair(Algorithm::ES256, dir.path(), "new");
+    let path = write_jwks(dir.path(), &[old.jwk("old")]);
+    let gateway = Gateway::start_in(dir, &["--jwks", path.to_str().unwrap(), "--shards", "2"]);
+    let (old_token, new_token) =
+        (old.sign(&claims("ann"), Some("old")), new.sign(&claims("bob"), Some("new")));
+    let mut connected = Client::connect(&gateway.url()).unwrap();
+    let welcome = connected.hello(&json!({"token": old_token, "device": "phone"}));
+    assert!(welcome.get("welcome").is_some());
+    assert!(!is_accepted(&gateway, &new_token));
+
+    let _ = write_jwks(gateway.dir(), &[old.jwk("old"), new.jwk("new")]);
+    gateway.signal(Signal::HUP);
+    becomes(&gateway, &new_token, true);
+    assert!(is_accepted(&gateway, &old_token), "both hold for a while");
+
+    let _ = write_jwks(gateway.dir(), &[new.jwk("new")]);
+    gateway.signal(Signal::HUP);
+    becomes(&gateway, &old_token, false);
+    assert!(is_accepted(&gateway, &new_token));
+    connected.ping();
+}
+
+#[test]
+fn a_broken_file_leaves_the_keys_as_they_were() {
+    let dir = TempDir::new().unwrap();
+    let key = Key::pair(Algorithm::EdDSA, dir.path(), "key");
+    let path = write_jwks(dir.path(), &[key.jwk("key")]);
+    let mut gateway = Gateway::start_in(dir, &["--jwks", path.to_str().unwrap()]);
+    std::fs::write(&path, "{ not json").unwrap();
+    gateway.signal(Signal::HUP);
+    std::thread::sleep(Duration::from_millis(500));
+    assert!(gateway.is_running());
+    assert!(is_accepted(&gateway, &key.sign(&claims("ann"), Some("key"))));
+    assert!(gateway.log().contains("jwks.json"), "the log names the file: {}", gateway.log());
+}
