@@ -7,7 +7,11 @@
 //! any number of times and in any order, because every cell keeps the value of the highest seq.
 //!
 //! Who drives it: an owner's actor calls [`Store::append`] and reads its outcome from the queue it
-//! gave; every other call is a future on the router's runtime. No call blocks the caller's thread.
+//! gave; every other call is a future on the router's tokio runtime. No call blocks the caller's
+//! thread.
+//!
+//! Pages: a read gives at most [`limits::PAGE_ROWS_MAX`] rows, members or conversations, whatever
+//! its `limit`. Fewer than the lesser of the two means that there are no more.
 //!
 //! Invariants every engine keeps:
 //! - [`AppendOutcome::Ok`] means durable as the engine's configuration promises, and readable.
@@ -42,14 +46,16 @@ pub trait Store: Clone + Send + Sync + 'static {
     ) -> impl Future<Output = Result<Epoch, StoreError>> + Send;
 
     /// Whether this process still owns what it took. A commit needs a fence read that *started*
-    /// after the append returned.
+    /// after the append returned. A store that can write no more answers `Fenced`.
     fn fence(&self) -> impl Future<Output = FenceOutcome> + Send;
 
     /// Queues rows of one conversation for one durable write. The outcome comes later through
-    /// `outcomes`, with `tag`; one send on that queue carries all outcomes of one commit.
+    /// `outcomes`, with `tag`; one send on that queue carries all outcomes of one commit. An append
+    /// of another epoch than this process took is answered [`AppendOutcome::Fenced`].
     ///
     /// # Errors
-    /// [`Busy`] gives the append back when the queue is full: nothing was written, retry later.
+    /// [`Busy`] gives the append back when the queue is full, or the store has ended: nothing was
+    /// written, retry later.
     fn append(&self, append: Append, tag: Tag, outcomes: &Outcomes) -> Result<(), Busy>;
 
     /// The newest `limit` rows of a conversation, descending by (seq, epoch), all epochs included.
@@ -68,8 +74,9 @@ pub trait Store: Clone + Send + Sync + 'static {
         limit: usize,
     ) -> impl Future<Output = Result<Vec<Row>, StoreError>> + Send;
 
-    /// Applies projections. Durable no later than the next successful append; after a crash the
-    /// dirty windows tell which conversations must have theirs applied again.
+    /// Applies projections: they can be read when this returns. Durable no later than the next
+    /// successful append; after a crash the dirty windows tell which conversations must have theirs
+    /// applied again. Order and repetition do not matter.
     fn project(
         &self,
         projections: Vec<Projection>,
@@ -121,7 +128,7 @@ pub trait Store: Clone + Send + Sync + 'static {
         limit: usize,
     ) -> impl Future<Output = Result<Vec<(DirtyWindow, ConvId)>, StoreError>> + Send;
 
-    /// Records that all after-work of a window is done.
+    /// Records that all after-work of a window is done. Nothing is appended in it any more.
     fn close_window(
         &self,
         window: DirtyWindow,

@@ -1,5 +1,6 @@
 //! Epochs rise with every run. The log keeps its identity as long as nothing that was acknowledged
 //! can be missing.
+#![allow(clippy::unwrap_used)] // the lint's exception for tests does not see their helpers
 
 mod fixture;
 

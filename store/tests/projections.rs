@@ -1,4 +1,5 @@
 //! Projections give the same lists whatever their order and however often each is applied.
+#![allow(clippy::unwrap_used)] // the lint's exception for tests does not see their helpers
 
 mod fixture;
 
@@ -9,7 +10,7 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::test_runner::{Config as Cases, TestRunner};
 use throng_store::embedded::Embedded;
-use throng_store::{ConvRow, MemberRow, Projection, Role, Store, UserConvRow};
+use throng_store::{ConvRow, MemberRow, Projection, Role, Store, UserConvRow, limits};
 
 /// One write to the lists of users 0..3 in conversation `base`, as the event `at` causes it.
 fn any_projection() -> impl Strategy<Value = Projection> {
@@ -209,4 +210,22 @@ async fn lists_page_without_a_gap_or_a_repeat() {
     assert_eq!(users, (0..7).map(user).collect::<Vec<_>>());
     assert!(store.user_convs(user(1), Some(conv(6)), 2).await.unwrap().is_empty());
     assert!(store.user_convs(user(1), None, 0).await.unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn a_call_with_more_cells_than_the_queue_holds_is_done_too() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(dir.path());
+    for count in [limits::QUEUE_CELLS as u64, limits::QUEUE_CELLS as u64 + 1] {
+        let touch = Projection::Touch {
+            users: (0..count).map(user).collect(),
+            conv: conv(0),
+            head_seq: count,
+            head_n: count,
+            head_at_ms: count,
+        };
+        store.project(vec![touch, listed(count - 1, 1, 0)]).await.unwrap();
+        let row = store.user_conv(user(count - 1), conv(0)).await.unwrap().unwrap();
+        assert_eq!(row.head_seq, count);
+    }
 }

@@ -313,3 +313,76 @@ pub(super) fn split(projection: Projection, mut write: impl FnMut(CellKey, Cell)
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    const KINDS: [u8; 4] = [keys::LISTED, keys::TOUCH, keys::MARK, 99];
+
+    fn keys_of_all_kinds() -> Vec<CellKey> {
+        let (user, conv) = (UserId([1; 16]), ConvId([2; 16]));
+        let lists =
+            KINDS.map(|kind| CellKey::new(Table::UserConvs, &keys::user_conv(user, conv, kind)));
+        let conv_key = CellKey::new(Table::Conv, &conv.0);
+        let member_key = CellKey::new(Table::Members, &keys::member(conv, user));
+        [conv_key, member_key].into_iter().chain(lists).collect()
+    }
+
+    proptest! {
+        #[test]
+        fn garbage_is_an_error_or_a_cell(mut value: Vec<u8>) {
+            value.insert(0, VERSION);
+            for key in keys_of_all_kinds() {
+                let _ = Cell::decode(&key, &value);
+                let _ = Cell::decode(&key, &value[1..]);
+            }
+        }
+
+        #[test]
+        fn cells_come_back(
+            numbers: [u64; 4],
+            flags: (bool, bool),
+            text: String,
+            role in prop_oneof![Just(Role::Member), Just(Role::Admin), Just(Role::Owner)],
+        ) {
+            let [at, x, y, z] = numbers;
+            let (user, conv) = (UserId([1; 16]), ConvId([2; 16]));
+            let conv_row = ConvRow {
+                conv,
+                direct: flags.0,
+                name: text.clone(),
+                history_all: flags.1,
+                applied_seq: at,
+                applied_n: x,
+                member_count: y as u32,
+            };
+            let member =
+                MemberRow { user, name: text.clone(), role, joined_seq: x, left_seq: y };
+            let listed = Listed {
+                at,
+                joined_seq: x,
+                left_seq: y,
+                joined_n: z,
+                direct: flags.0,
+                big: flags.1,
+                peer: text,
+            };
+            let cells = [
+                Cell::Conv(conv_row),
+                Cell::Member(at, member),
+                Cell::Listed(listed),
+                Cell::Touch(Touch { head_seq: at, head_at_ms: x, head_n: y }),
+                Cell::Mark(Mark { delivered_seq: at, read: (x, y) }),
+            ];
+            for (key, cell) in keys_of_all_kinds().iter().zip(cells) {
+                let mut value = Vec::new();
+                cell.encode(&mut value);
+                prop_assert_eq!(Cell::decode(key, &value), Ok(cell));
+                value.push(0);
+                prop_assert!(Cell::decode(key, &value).is_err());
+            }
+        }
+    }
+}

@@ -25,17 +25,20 @@ use crate::{
 
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// What the engine was asked to do. `Some` from the test makes it fail.
+/// What the engine was asked to do. The test's answer lets it succeed or fail.
 #[derive(Debug, PartialEq, Eq)]
 enum Call {
     Commit(Persist, usize),
     Sync,
 }
 
+/// Table and key.
+type Key = (u8, Vec<u8>);
+
 /// Keeps what it is given in memory, and asks the test before each commit and sync.
 struct Scripted {
-    committed: BTreeMap<(u8, Vec<u8>), Vec<u8>>,
-    batch: Vec<((u8, Vec<u8>), Option<Vec<u8>>)>,
+    committed: BTreeMap<Key, Vec<u8>>,
+    batch: Vec<(Key, Option<Vec<u8>>)>,
     calls: Sender<Call>,
     answers: Receiver<Result<(), EngineError>>,
 }

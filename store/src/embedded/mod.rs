@@ -71,7 +71,7 @@ struct Shared {
     queue: Arc<Queue>,
     failure: Arc<Failure>,
     counters: Arc<Counters>,
-    reads: Semaphore,
+    reads: Arc<Semaphore>,
     cells: Arc<Semaphore>,
     committer: Mutex<Option<JoinHandle<()>>>,
     tables: Tables,
@@ -121,7 +121,7 @@ impl Embedded {
             queue,
             failure,
             counters,
-            reads: Semaphore::new(config.reads),
+            reads: Arc::new(Semaphore::new(config.reads)),
             cells: Arc::new(Semaphore::new(limits::QUEUE_CELLS)),
             committer: Mutex::new(Some(thread)),
             tables,
@@ -174,10 +174,15 @@ impl Embedded {
         read: impl FnOnce(&Tables) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, StoreError> {
         self.shared.failure.check()?;
-        let _permit = self.shared.reads.acquire().await.map_err(|_| closed())?;
+        let permit = Arc::clone(&self.shared.reads).acquire_owned().await;
+        let permit = permit.map_err(|_| closed())?;
         let shared = Arc::clone(&self.shared);
-        let read = tokio::task::spawn_blocking(move || read(&shared.tables)).await;
-        read.map_err(|error| StoreError::Unavailable(error.to_string()))?
+        // The permit goes along: a caller that gives up does not make room while the read runs.
+        let read = tokio::task::spawn_blocking(move || {
+            let _permit = permit;
+            read(&shared.tables)
+        });
+        read.await.map_err(|error| StoreError::Unavailable(error.to_string()))?
     }
 
     /// Queues a job that counts as `cells` and waits until it is done.

@@ -108,11 +108,18 @@ pub(super) fn user_convs(
     gather(cells, page(limit))
 }
 
+/// Three point reads rather than a scan: filters tell tables apart that do not have the key.
 pub(super) fn user_conv(tables: &Tables, user: UserId, conv: ConvId) -> Read<Option<UserConvRow>> {
-    let first = keys::user_conv(user, conv, 0);
-    let last = keys::user_conv(user, conv, u8::MAX);
-    let cells = scan(tables, Table::UserConvs, Bound::Included(&first), Bound::Included(&last));
-    Ok(gather(cells, 1)?.pop())
+    let snapshot = tables.database.snapshot();
+    let mut gathered = Gathered::default();
+    for kind in [keys::LISTED, keys::TOUCH, keys::MARK] {
+        let key = keys::user_conv(user, conv, kind);
+        let value = snapshot.get(tables.keyspace(Table::UserConvs), key);
+        if let Some(value) = value.map_err(|error| read_error(&error))? {
+            gathered.add(kind, &value)?;
+        }
+    }
+    Ok(gathered.row(conv))
 }
 
 /// The cells of one conversation of a user, as far as they were seen.
@@ -124,6 +131,16 @@ struct Gathered {
 }
 
 impl Gathered {
+    fn add(&mut self, kind: u8, value: &[u8]) -> Result<(), Malformed> {
+        match kind {
+            keys::LISTED => self.listed = Some(Listed::decode(value)?),
+            keys::TOUCH => self.touch = Touch::decode(value)?,
+            keys::MARK => self.mark = Mark::decode(value)?,
+            _ => return Err(Malformed("kind of cell")),
+        }
+        Ok(())
+    }
+
     /// A row, if the user was ever a member: marks and touches may be there first.
     fn row(self, conv: ConvId) -> Option<UserConvRow> {
         Some(cells::user_conv_row(conv, self.listed?, self.touch, self.mark))
@@ -144,12 +161,7 @@ fn gather(cells: impl Iterator<Item = Guard>, limit: usize) -> Read<Vec<UserConv
             return Ok(rows);
         }
         let (_, cells) = gathered.get_or_insert_with(|| (conv, Gathered::default()));
-        match kind {
-            keys::LISTED => cells.listed = Some(Listed::decode(&value)?),
-            keys::TOUCH => cells.touch = Touch::decode(&value)?,
-            keys::MARK => cells.mark = Mark::decode(&value)?,
-            _ => return Err(Malformed("kind of cell").into()),
-        }
+        cells.add(kind, &value)?;
     }
     rows.extend(gathered.and_then(|(conv, cells)| cells.row(conv)));
     rows.truncate(limit);

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use fjall::config::{CompressionPolicy, FilterPolicy};
+use fjall::config::{BlockSizePolicy, CompressionPolicy, FilterPolicy};
 use fjall::{CompressionType, Database, Error, Keyspace, KeyspaceCreateOptions};
 
 use super::keys::Table;
@@ -43,13 +43,16 @@ impl Tables {
     }
 }
 
-/// The log and the dirty windows are only scanned, so that they need no filters.
+/// The log and the dirty windows are only scanned, so that they need no filters. A page of the log
+/// is 10 to 20 KB long: blocks of 16 KB with LZ4 took a third less disk than the engine's 4 KB, and
+/// no more time to read, in `examples/startup.rs`.
 fn options(table: Table) -> KeyspaceCreateOptions {
     let options = KeyspaceCreateOptions::default();
     match table {
         Table::Log => options
             .max_memtable_size(limits::LOG_MEMTABLE_BYTES)
             .filter_policy(FilterPolicy::disabled())
+            .data_block_size_policy(BlockSizePolicy::all(16 * 1024))
             .data_block_compression_policy(CompressionPolicy::all(CompressionType::Lz4)),
         Table::Dirty => options
             .max_memtable_size(limits::MEMTABLE_BYTES)
