@@ -6,6 +6,7 @@
 
 mod client_frames;
 mod codes;
+mod document;
 mod events;
 mod generator;
 mod identifiers;
