@@ -1,47 +1,50 @@
-//! Bytes go both ways unchanged, on the real kernel.
+//! Bytes go both ways unchanged, and an accept tells who came, on the real kernel.
 
 mod support;
 
 use std::io::{Read, Write};
-use std::net::TcpStream;
+use std::net::{SocketAddr, TcpStream};
 use std::thread;
 
 use support::{Recorder, Seen, listen, real, turn_until};
 use throng_ring::Arm;
 
-fn echoes(arm: Arm) {
-    let mut driver = real(|_| {});
+/// Writes and reads back messages of many sizes; returns its own address.
+fn ping(at: SocketAddr) -> SocketAddr {
+    let mut stream = TcpStream::connect(at).unwrap();
+    for size in [1, 17, 4095, 16 * 1024, 1] {
+        let sent: Vec<u8> = (0..size).map(|i| i as u8).collect();
+        stream.write_all(&sent).unwrap();
+        let mut back = vec![0; size];
+        stream.read_exact(&mut back).unwrap();
+        assert_eq!(back, sent);
+    }
+    stream.local_addr().unwrap()
+}
+
+fn echoes(arm: Arm, packed: bool) {
+    let mut driver = real(|config| config.receive_packed = packed);
     let (_, at) = listen(&mut driver);
-    let client = thread::spawn(move || {
-        let mut stream = TcpStream::connect(at).unwrap();
-        for size in [1, 17, 4096, 16 * 1024] {
-            let sent: Vec<u8> = (0..size).map(|i| i as u8).collect();
-            stream.write_all(&sent[..1]).unwrap();
-            let mut back = vec![0; size];
-            stream.read_exact(&mut back[..1]).unwrap();
-            stream.write_all(&sent[1..]).unwrap();
-            stream.shutdown(std::net::Shutdown::Write).ok().filter(|()| false);
-            if size > 1 {
-                // Pieces that arrive while an echo is in flight are not echoed: read the first.
-                stream.read_exact(&mut back[1..2]).unwrap();
-                assert_eq!(back[..2], sent[..2]);
-            }
-            return;
-        }
-    });
+    let client = thread::spawn(move || ping(at));
     let mut recorder = Recorder { echo: true, ..Recorder::arming(arm) };
     turn_until(&mut driver, &mut recorder, "end of input", |recorder| {
-        recorder.count(|seen| matches!(seen, Seen::ReceiveEnd(..))) == 1
+        recorder.count(|seen| matches!(seen, Seen::ReceiveEnd(_, Ok(())))) == 1
     });
-    client.join().unwrap();
+    let from = client.join().unwrap();
+    assert!(matches!(recorder.seen[0], Seen::Accepted(_, peer) if peer == from));
 }
 
 #[test]
 fn a_hot_connection_echoes() {
-    echoes(Arm::Hot);
+    echoes(Arm::Hot, true);
 }
 
 #[test]
 fn a_cold_connection_echoes() {
-    echoes(Arm::Cold);
+    echoes(Arm::Cold, true);
+}
+
+#[test]
+fn a_connection_echoes_where_each_receive_takes_a_buffer() {
+    echoes(Arm::Hot, false);
 }

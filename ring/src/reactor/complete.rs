@@ -64,6 +64,7 @@ impl<K: Kernel> Reactor<K> {
             conn.flags.clear(Flags::INPUT_CANCELLED);
         }
         if let Some(mut lease) = lease {
+            conn.flags.set(Flags::FED);
             if conn.phase == Phase::Open && !lease.is_empty() {
                 handler.event(self, Event::Received { conn: id, data: &mut lease });
             }
@@ -81,7 +82,8 @@ impl<K: Kernel> Reactor<K> {
         conn.flags.set(Flags::READABLE);
         if !conn.flags.has(Flags::STARVED) {
             conn.flags.set(Flags::STARVED);
-            self.starved.push_back(id);
+            let line = usize::from(conn.flags.has(Flags::FED));
+            self.starved[line].push_back(id);
         }
     }
 

@@ -57,6 +57,7 @@ impl Flight {
 #[derive(Debug, Default)]
 pub(crate) struct Pool {
     buffers: Vec<Vec<u8>>,
+    #[allow(clippy::vec_box, reason = "the kernel is given parts of it: it must not move")]
     flights: Vec<Box<Flight>>,
 }
 

@@ -52,8 +52,10 @@ pub struct Reactor<K> {
     listeners: Vec<Option<Listener>>,
     /// Accept failures to be told in the next turn; at most one per listener.
     accept_failures: VecDeque<(ListenerId, io::Error)>,
-    /// Connections whose receive found no buffer, longest waiting first.
-    starved: VecDeque<ConnId>,
+    /// Connections whose receive found no buffer, longest waiting first: those whose last receive
+    /// brought nothing at all, then those that got some. Without the difference a flooding
+    /// connection, armed first, would take every buffer again and again.
+    starved: [VecDeque<ConnId>; 2],
     connections: usize,
     now: Instant,
     turn_budget: Duration,
@@ -70,7 +72,7 @@ impl<K: Kernel> Reactor<K> {
             pool: Pool::default(),
             listeners: Vec::new(),
             accept_failures: VecDeque::new(),
-            starved: VecDeque::new(),
+            starved: Default::default(),
             connections: 0,
             turn_budget,
         }
@@ -118,15 +120,19 @@ impl<K: Kernel> Reactor<K> {
         }
     }
 
-    /// Lets starved connections receive again, longest waiting first, as many as the provided
-    /// buffers may serve; one that finds none is starved again, at the end of the line.
+    /// Lets starved connections receive again, as many as the provided buffers may serve; one that
+    /// finds none is starved again.
     fn rearm_starved(&mut self) {
-        let provided = self.kernel.provide();
-        let rearms = self.starved.len().min(provided * REARMS_PER_BUFFER);
-        for id in self.starved.drain(..rearms).collect::<Vec<_>>() {
-            if let Some(conn) = self.table.get_mut(id) {
-                conn.flags.clear(Flags::STARVED);
-                self.settle(id);
+        let mut rearms = self.kernel.provide() * REARMS_PER_BUFFER;
+        for line in 0..self.starved.len() {
+            let taken = rearms.min(self.starved[line].len());
+            rearms -= taken;
+            for _ in 0..taken {
+                let Some(id) = self.starved[line].pop_front() else { break };
+                if let Some(conn) = self.table.get_mut(id) {
+                    conn.flags.clear(Flags::STARVED);
+                    self.settle(id);
+                }
             }
         }
     }

@@ -33,7 +33,7 @@ impl<K: Kernel> Reactor<K> {
             Arm::Hot if receiving || conn.flags.has(Flags::STARVED) => {}
             Arm::Hot => {
                 let readable = conn.flags.has(Flags::READABLE);
-                conn.flags.clear(Flags::READABLE);
+                conn.flags.clear(Flags::READABLE | Flags::FED);
                 let token = self.token(id, OpKind::Receive);
                 self.kernel.receive(token, readable);
             }

@@ -47,6 +47,9 @@ impl Flags {
     /// Nobody above knows the connection: it ends without an event.
     pub(crate) const UNSEEN: u8 = 1 << 6;
 
+    /// The present receive has brought bytes.
+    pub(crate) const FED: u8 = 1 << 7;
+
     pub(crate) fn has(self, flag: u8) -> bool {
         self.0 & flag != 0
     }

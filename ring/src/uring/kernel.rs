@@ -16,7 +16,7 @@ use io_uring::types::{CancelBuilder, DestinationSlot, Fd, Fixed};
 use io_uring::{opcode, squeue};
 use rustix::event::EventfdFlags;
 use rustix::fs::OFlags;
-use socket2::{Domain, Protocol, SockAddr, Socket, Type};
+use socket2::{Domain, Protocol, SockAddr, SockAddrStorage, Socket, Type};
 
 use crate::driver::{ConnectOptions, ListenOptions};
 use crate::host;
@@ -64,6 +64,7 @@ pub struct UringKernel {
     flights: Vec<Option<Box<Flight>>>,
     landed: Option<Box<Flight>>,
     addresses: HashMap<u32, Box<Address>>,
+    #[allow(clippy::vec_box, reason = "the kernel is given the address: it must not move")]
     spare_addresses: Vec<Box<Address>>,
     peer: SocketAddr,
     /// Operations submitted whose last completion was not taken.
@@ -227,15 +228,12 @@ fn choose_port_late(socket: &Socket) -> io::Result<()> {
 
 impl Address {
     fn to_socket_addr(&self) -> Option<SocketAddr> {
-        // SAFETY: the closure copies a whole `sockaddr_storage` into one of the same layout.
-        let made = unsafe {
-            SockAddr::try_init(|storage, bytes| {
-                storage.cast::<libc::sockaddr_storage>().write(self.storage);
-                bytes.write(self.bytes);
-                Ok(())
-            })
-        };
-        made.ok().and_then(|((), address)| address.as_socket())
+        let mut copy = SockAddrStorage::zeroed();
+        // SAFETY: a `SockAddrStorage` is a `sockaddr_storage`.
+        let raw = unsafe { copy.view_as::<libc::sockaddr_storage>() };
+        *raw = self.storage;
+        // SAFETY: the kernel wrote address and length, or both are as they were zeroed.
+        unsafe { SockAddr::new(copy, self.bytes) }.as_socket()
     }
 }
 

@@ -2,9 +2,11 @@
 
 #![allow(dead_code, unreachable_pub, reason = "each test file uses a part of it")]
 
+use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
+use throng_ring::sim::{Peer, Sim, SimConfig, SimDriver};
 use throng_ring::uring::{UringConfig, UringDriver};
 use throng_ring::{Arm, ConnId, Driver, Event, Handler, Io, ListenOptions, ListenerId, SendBatch};
 
@@ -21,13 +23,25 @@ pub enum Seen {
     Woken,
 }
 
-/// Writes events down; can arm what is accepted or connected.
+/// Writes events down; can arm what is accepted or connected, and echo what it receives.
 #[derive(Debug, Default)]
 pub struct Recorder {
     pub seen: Vec<Seen>,
     pub arm_new: Option<Arm>,
-    /// Echo what is received while nothing is in flight.
     pub echo: bool,
+    /// Echoes that wait for the send before them.
+    pub queued: HashMap<ConnId, Vec<u8>>,
+}
+
+impl Recorder {
+    fn send_queued<I: Io>(&mut self, io: &mut I, conn: ConnId) {
+        let Some(queued) = self.queued.get_mut(&conn) else { return };
+        if !queued.is_empty() && !io.sending(conn) {
+            let mut batch = SendBatch::new();
+            batch.push_owned(std::mem::take(queued));
+            let _ = io.send(conn, batch);
+        }
+    }
 }
 
 impl<I: Io> Handler<I> for Recorder {
@@ -47,16 +61,16 @@ impl<I: Io> Handler<I> for Recorder {
             }
             Event::Received { conn, data } => {
                 if self.echo {
-                    let mut batch = SendBatch::new();
-                    let mut buffer = io.buffer();
-                    buffer.extend_from_slice(data);
-                    batch.push_owned(buffer);
-                    let _ = io.send(conn, batch);
+                    self.queued.entry(conn).or_default().extend_from_slice(data);
+                    self.send_queued(io, conn);
                 }
                 Seen::Received(conn, data.to_vec())
             }
             Event::ReceiveEnd { conn, result } => Seen::ReceiveEnd(conn, code(result)),
-            Event::Sent { conn, result } => Seen::Sent(conn, code(result)),
+            Event::Sent { conn, result } => {
+                self.send_queued(io, conn);
+                Seen::Sent(conn, code(result))
+            }
             Event::Closed { conn } => Seen::Closed(conn),
             Event::Woken => Seen::Woken,
         };
@@ -129,4 +143,43 @@ pub fn batch(bytes: &[u8]) -> SendBatch {
     let mut batch = SendBatch::new();
     batch.push_owned(bytes.to_vec());
     batch
+}
+
+/// A simulated driver with one listener.
+pub struct Simulated {
+    pub driver: SimDriver,
+    pub sim: Sim,
+    pub listener: ListenerId,
+    pub at: SocketAddr,
+    pub recorder: Recorder,
+}
+
+impl Simulated {
+    pub fn new(config: SimConfig) -> Self {
+        let (mut driver, sim) = SimDriver::new(config);
+        let (listener, at) = listen(&mut driver);
+        Self { driver, sim, listener, at, recorder: Recorder::default() }
+    }
+
+    /// Turns that wait up to 1 ms of virtual time each.
+    pub fn turns(&mut self, turns: usize) {
+        for _ in 0..turns {
+            self.driver.turn(Duration::from_millis(1), &mut self.recorder).unwrap();
+        }
+    }
+
+    pub fn peer(&mut self) -> Peer {
+        self.sim.connect(self.at, "192.0.2.1:7".parse().unwrap()).expect("room in the queue")
+    }
+
+    /// An accepted connection, armed.
+    pub fn pair(&mut self, arm: Arm) -> (ConnId, Peer) {
+        let peer = self.peer();
+        let before = self.recorder.accepted().len();
+        self.turns(2);
+        let conn = self.recorder.accepted()[before];
+        self.driver.io().arm(conn, arm);
+        self.turns(1);
+        (conn, peer)
+    }
 }

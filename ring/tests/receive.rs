@@ -1,0 +1,191 @@
+//! Receiving: nothing is lost or doubled when buffers run out, the completion queue overflows, arms
+//! change in mid-stream, or completions come late.
+
+mod support;
+
+use std::io::Write;
+use std::net::TcpStream;
+use std::time::Duration;
+
+use support::{Recorder, Seen, Simulated, listen, real, turn_until};
+use throng_ring::sim::{Faults, SimConfig};
+use throng_ring::{Arm, Driver, Io};
+
+fn stream(bytes: usize) -> Vec<u8> {
+    (0..bytes).map(|i| (i * 7 + i / 251) as u8).collect()
+}
+
+#[test]
+fn starved_connections_are_armed_again_and_each_gets_its_bytes() {
+    let config = SimConfig { receive_buffers: 2, receive_buffer_bytes: 16, ..SimConfig::default() };
+    let mut s = Simulated::new(config);
+    let pairs: Vec<_> = (0..20).map(|_| s.pair(Arm::Hot)).collect();
+    let data = stream(1000);
+    pairs.iter().for_each(|(_, peer)| assert_eq!(peer.write(&data), data.len()));
+    s.turns(1200);
+    for (conn, _) in &pairs {
+        assert_eq!(s.recorder.bytes(*conn), data);
+    }
+    assert_eq!(s.sim.buffers_provided(), 2);
+}
+
+#[test]
+fn a_flood_on_one_connection_does_not_starve_another_for_ever() {
+    let config = SimConfig { receive_buffers: 1, receive_buffer_bytes: 16, ..SimConfig::default() };
+    let mut s = Simulated::new(config);
+    let (_, flood) = s.pair(Arm::Hot);
+    let (conn, peer) = s.pair(Arm::Hot);
+    peer.write(b"hello");
+    for _ in 0..20 {
+        flood.write(&[0; 64]);
+        s.turns(1);
+    }
+    assert_eq!(s.recorder.bytes(conn), b"hello");
+}
+
+#[test]
+fn an_overflow_that_ends_receives_loses_nothing() {
+    let faults = Faults { overflow: 300, ..Faults::default() };
+    let config = SimConfig { faults, receive_buffer_bytes: 10, ..SimConfig::default() };
+    let mut s = Simulated::new(config);
+    let (conn, peer) = s.pair(Arm::Hot);
+    peer.write(&stream(5000));
+    s.turns(500);
+    assert_eq!(s.recorder.bytes(conn), stream(5000));
+}
+
+#[test]
+fn changing_arms_in_mid_stream_loses_nothing() {
+    let faults = Faults {
+        delay: 300,
+        delay_max: Duration::from_millis(3),
+        cancel_miss: 300,
+        no_buffers: 100,
+        ..Faults::default()
+    };
+    for seed in 0..30 {
+        let config = SimConfig { seed, faults, receive_buffer_bytes: 10, ..SimConfig::default() };
+        let mut s = Simulated::new(config);
+        let peer = s.peer();
+        s.turns(20);
+        let conn = s.recorder.accepted()[0];
+        let data = stream(600);
+        for (i, piece) in data.chunks(20).enumerate() {
+            s.driver.io().arm(conn, [Arm::Cold, Arm::Hot, Arm::Off, Arm::Cold][i % 4]);
+            peer.write(piece);
+            s.turns(i % 3);
+        }
+        s.driver.io().arm(conn, Arm::Hot);
+        s.turns(300);
+        assert_eq!(s.recorder.bytes(conn), data, "seed {seed}");
+    }
+}
+
+#[test]
+fn a_connection_that_is_off_gets_nothing_until_it_is_armed() {
+    let mut s = Simulated::new(SimConfig::default());
+    let (conn, peer) = s.pair(Arm::Off);
+    peer.write(b"wait");
+    s.turns(10);
+    assert_eq!(s.recorder.bytes(conn), b"");
+    s.driver.io().arm(conn, Arm::Cold);
+    s.turns(3);
+    assert_eq!(s.recorder.bytes(conn), b"wait");
+}
+
+#[test]
+fn a_fin_ends_receiving_well_and_a_reset_with_its_error() {
+    let mut s = Simulated::new(SimConfig::default());
+    for arm in [Arm::Hot, Arm::Cold] {
+        let (finished, peer) = s.pair(arm);
+        peer.write(b"bye");
+        peer.finish();
+        let (broken, peer) = s.pair(arm);
+        peer.reset();
+        s.turns(5);
+        assert_eq!(s.recorder.bytes(finished), b"bye");
+        let ends = |end: Seen| s.recorder.count(|seen| *seen == end);
+        assert_eq!(ends(Seen::ReceiveEnd(finished, Ok(()))), 1, "{arm:?}");
+        assert_eq!(ends(Seen::ReceiveEnd(broken, Err(Some(libc::ECONNRESET)))), 1, "{arm:?}");
+    }
+}
+
+/// Writes to `count` connections of a real driver at once and expects every byte.
+fn kernel_delivers(
+    count: usize,
+    bytes: usize,
+    change: impl Fn(&mut throng_ring::uring::UringConfig),
+) {
+    let mut driver = real(change);
+    let (_, at) = listen(&mut driver);
+    let mut recorder = Recorder::arming(Arm::Hot);
+    let mut peers: Vec<_> = (0..count).map(|_| TcpStream::connect(at).unwrap()).collect();
+    turn_until(&mut driver, &mut recorder, "accepts", |r| r.accepted().len() == count);
+    let data = stream(bytes);
+    peers.iter_mut().for_each(|peer| peer.write_all(&data).unwrap());
+    let ids = recorder.accepted();
+    turn_until(&mut driver, &mut recorder, "all bytes", |r| {
+        ids.iter().all(|conn| r.bytes(*conn).len() == bytes)
+    });
+    assert!(ids.iter().all(|conn| recorder.bytes(*conn) == data));
+}
+
+#[test]
+fn on_the_kernel_too_few_buffers_delay_but_lose_nothing() {
+    for packed in [true, false] {
+        kernel_delivers(40, 20_000, |config| {
+            config.receive_buffers = 2;
+            config.receive_buffer_bytes = 4096;
+            config.receive_packed = packed;
+        });
+    }
+}
+
+#[test]
+fn on_the_kernel_an_overflowing_completion_queue_loses_nothing() {
+    kernel_delivers(200, 5_000, |config| {
+        config.submission_entries = 8;
+        config.completion_entries = 32;
+        config.receive_buffers = 1024;
+        config.receive_buffer_bytes = 4096;
+        config.receive_packed = false;
+    });
+}
+
+#[test]
+fn on_the_kernel_arms_change_in_mid_stream_without_loss() {
+    let mut driver = real(|_| {});
+    let (_, at) = listen(&mut driver);
+    let mut recorder = Recorder::arming(Arm::Cold);
+    let mut peer = TcpStream::connect(at).unwrap();
+    turn_until(&mut driver, &mut recorder, "accept", |r| r.accepted().len() == 1);
+    let conn = recorder.accepted()[0];
+    let data = stream(30_000);
+    for (i, piece) in data.chunks(100).enumerate() {
+        driver.io().arm(conn, [Arm::Hot, Arm::Cold, Arm::Off][i % 3]);
+        peer.write_all(piece).unwrap();
+        driver.turn(Duration::ZERO, &mut recorder).unwrap();
+    }
+    driver.io().arm(conn, Arm::Cold);
+    turn_until(&mut driver, &mut recorder, "all bytes", |r| r.bytes(conn).len() == data.len());
+    assert_eq!(recorder.bytes(conn), data);
+}
+
+#[test]
+fn on_the_kernel_fin_and_reset_are_told_apart() {
+    let mut driver = real(|_| {});
+    let (_, at) = listen(&mut driver);
+    let mut recorder = Recorder::arming(Arm::Hot);
+    let finished = TcpStream::connect(at).unwrap();
+    turn_until(&mut driver, &mut recorder, "accept", |r| r.accepted().len() == 1);
+    let broken = TcpStream::connect(at).unwrap();
+    turn_until(&mut driver, &mut recorder, "accept", |r| r.accepted().len() == 2);
+    socket2::SockRef::from(&broken).set_linger(Some(Duration::ZERO)).unwrap();
+    drop((finished, broken));
+    turn_until(&mut driver, &mut recorder, "both ends", |r| {
+        r.count(|seen| matches!(seen, Seen::ReceiveEnd(..))) == 2
+    });
+    let ids = recorder.accepted();
+    assert!(recorder.seen.contains(&Seen::ReceiveEnd(ids[0], Ok(()))));
+    assert!(recorder.seen.contains(&Seen::ReceiveEnd(ids[1], Err(Some(libc::ECONNRESET)))));
+}
