@@ -74,6 +74,15 @@ pub const COLD_AFTER: Duration = Duration::from_secs(10);
 /// How long a router may take for a request.
 pub const REQUEST_DEADLINE: Duration = Duration::from_secs(10);
 
+/// Beyond [`REQUEST_DEADLINE`], which the router keeps: then the edge answers in its place.
+pub const REQUEST_GRACE: Duration = Duration::from_secs(2);
+
+/// What a client is told to wait after a refusal.
+pub const RETRY_AFTER: Duration = Duration::from_secs(1);
+
+/// From the connection to the router to its welcome.
+pub const LINK_WELCOME_DEADLINE: Duration = Duration::from_secs(5);
+
 /// Ops of one connection per second.
 pub const OPS_PER_S: u32 = 50;
 

@@ -1,7 +1,7 @@
 //! What a shard counts. Plain integers on the shard's own thread; a snapshot is a copy that the
 //! mailbox carries to the admin port. Every name is declared once, here, with its meaning.
 
-use throng_wire::ErrorCode;
+use throng_wire::{ErrorCode, SessionClose};
 
 macro_rules! numbers {
     ($(#[$meta:meta])* $type:ident { $( #[doc = $doc:literal] $name:ident; )* }) => {
@@ -159,6 +159,23 @@ labels! {
         MessageTooBig = "message_too_big",
         /// The shard was stopped at once.
         Stopped = "stopped",
+    }
+}
+
+impl From<SessionClose> for CloseReason {
+    fn from(close: SessionClose) -> Self {
+        match close {
+            SessionClose::Draining => Self::Draining,
+            SessionClose::SlowConsumer => Self::SlowConsumer,
+            SessionClose::HeartbeatLost => Self::HeartbeatLost,
+            SessionClose::ServerFault => Self::ServerFault,
+            SessionClose::TokenExpired => Self::TokenExpired,
+            SessionClose::ProtocolError => Self::ProtocolError,
+            SessionClose::Unauthenticated => Self::Unauthenticated,
+            SessionClose::Replaced => Self::Replaced,
+            SessionClose::HelloTimeout => Self::NoHello,
+            SessionClose::TooManyErrors => Self::TooManyErrors,
+        }
     }
 }
 

@@ -55,6 +55,8 @@ pub(super) struct Registering {
     pub(super) name: Name,
     /// `id` of the hello.
     pub(super) hello_id: Option<u64>,
+    /// From hello, for the home.
+    pub(super) cursor: String,
     /// Hints that came before the welcome: they follow it.
     pub(super) early: Vec<super::fanout::Push>,
 }

@@ -8,10 +8,14 @@
 use std::collections::VecDeque;
 
 use bytes::Bytes;
+use throng_ring::{ConnId, Io};
 use throng_wire::{transcode, ws};
 
-use super::conn::Codec;
+use super::Core;
+use super::conn::{Codec, Phase};
+use super::output::Verdict;
 use crate::limits;
+use crate::metrics::CloseReason;
 
 /// A frame for a connection: its bytes as they go on the wire.
 #[derive(Clone, Debug)]
@@ -71,19 +75,11 @@ pub(super) struct Running {
 }
 
 impl Running {
-    /// The next targets, at most [`limits::FANOUT_STEP`].
-    pub(super) fn step(&mut self) -> Option<(std::ops::Range<usize>, &mut Shared)> {
-        let range = self.cursor..self.targets.len().min(self.cursor + limits::FANOUT_STEP);
-        if range.is_empty() {
-            return None;
-        }
-        self.cursor = range.end;
-        Some((range, &mut self.shared))
-    }
-
-    /// Slot and session of a target.
-    pub(super) fn target(&self, index: usize) -> (u32, u32) {
-        self.targets[index]
+    /// The next target.
+    fn next(&mut self) -> Option<(u32, u32)> {
+        let target = self.targets.get(self.cursor).copied();
+        self.cursor += 1;
+        target
     }
 
     fn bytes(&self) -> usize {
@@ -129,5 +125,62 @@ impl Backlog {
 
     pub(super) fn bytes(&self) -> usize {
         self.bytes
+    }
+}
+
+impl Core {
+    /// Serves waiting hints until they are done or the turn's time is over.
+    pub(super) fn fan_out<I: Io>(&mut self, io: &mut I) {
+        if self.backlog.is_empty() {
+            return;
+        }
+        let until = (self.clocks.work)() + limits::TURN_BUDGET;
+        while let Some(mut running) = self.backlog.take() {
+            let is_done = self.fan_out_step(io, &mut running);
+            if !is_done {
+                self.backlog.put_back(running);
+            }
+            if (self.clocks.work)() >= until {
+                self.counters.fanout_continued += u64::from(!self.backlog.is_empty());
+                return;
+            }
+        }
+    }
+
+    /// Serves some targets. True: it was the last of them.
+    fn fan_out_step<I: Io>(&mut self, io: &mut I, running: &mut Running) -> bool {
+        for _ in 0..limits::FANOUT_STEP {
+            let Some((slot, session)) = running.next() else { return true };
+            let Some((id, conn)) = self.slab.session_mut(slot, session) else {
+                self.counters.stale_targets += 1;
+                continue;
+            };
+            let Some(push) = running.shared.frame(conn.codec) else {
+                tracing::error!(shard = self.shard, "the router's hint is not a frame");
+                return true;
+            };
+            match &mut conn.phase {
+                Phase::Established(_) => self.push(io, id, &push),
+                Phase::Registering(registering) => {
+                    if registering.early.len() < limits::EARLY_HINTS_MAX {
+                        registering.early.push(push);
+                    } else {
+                        self.close(io, id, CloseReason::SlowConsumer);
+                    }
+                }
+                _ => self.counters.stale_targets += 1,
+            }
+        }
+        false
+    }
+
+    /// Queues a pushed frame for an established session.
+    pub(super) fn push<I: Io>(&mut self, io: &mut I, id: ConnId, push: &Push) {
+        let Some(conn) = self.slab.get_mut(id) else { return };
+        match self.outputs.offer_shared(id, conn, &push.frame, push.ephemeral) {
+            Verdict::Queued => self.counters.pushed += 1,
+            Verdict::Dropped => self.counters.ephemeral_dropped += 1,
+            Verdict::Overrun => self.close(io, id, CloseReason::SlowConsumer),
+        }
     }
 }

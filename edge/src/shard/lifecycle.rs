@@ -131,7 +131,8 @@ impl Core {
     }
 
     /// The driver is done with a connection.
-    pub(super) fn closed(&mut self, id: ConnId) {
+    pub(super) fn closed<I: Io>(&mut self, io: &mut I, id: ConnId) {
+        self.lose_link_of(io, id, "closed");
         self.leave(id, CloseReason::PeerGone);
         let Some(conn) = self.slab.get_mut(id) else { return };
         self.outputs.release(conn);
@@ -141,12 +142,21 @@ impl Core {
 
     /// The peer sends no more.
     pub(super) fn receive_ended<I: Io>(&mut self, io: &mut I, id: ConnId, is_fin: bool) {
+        self.lose_link_of(io, id, "the router closed it");
         let Some(conn) = self.slab.get_mut(id) else { return };
         match conn.phase {
+            Phase::Link => {}
             // What is queued still goes out; the driver then sees both ends closed.
             Phase::Closing if is_fin => {}
             _ if is_fin => self.close_with(io, id, CloseReason::PeerGone, None, ""),
             _ => self.abort(io, id, CloseReason::PeerGone),
+        }
+    }
+
+    /// If the connection is the link's, the link is lost.
+    pub(super) fn lose_link_of<I: Io>(&mut self, io: &mut I, id: ConnId, why: &str) {
+        if self.link.is_on(id) {
+            self.lose_link(io, why);
         }
     }
 
@@ -155,7 +165,7 @@ impl Core {
         let Some((id, conn)) = self.slab.slot_mut(slot) else { return };
         match &conn.phase {
             Phase::Free | Phase::Link => {}
-            Phase::Http(_) => self.abort_silent(io, id),
+            Phase::Http(_) => self.close(io, id, CloseReason::HttpDeadline),
             Phase::Hello(_) => self.close(io, id, CloseReason::NoHello),
             Phase::Registering(_) => self.close(io, id, CloseReason::ServerFault),
             Phase::Established(_) => self.look_after(io, id),
@@ -169,11 +179,6 @@ impl Core {
                 io.close(id, CloseKind::Abort);
             }
         }
-    }
-
-    /// Too slow with its request: an answer would help nobody who means well.
-    fn abort_silent<I: Io>(&mut self, io: &mut I, id: ConnId) {
-        self.close(io, id, CloseReason::HttpDeadline);
     }
 
     /// Turns a connection that was silent for long enough cold. Else tells when to look again.

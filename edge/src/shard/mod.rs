@@ -25,11 +25,15 @@ mod conn;
 mod control;
 mod echo;
 mod fanout;
+mod heartbeat;
 mod http;
 mod lifecycle;
 mod link;
+mod op;
 mod order;
 mod output;
+mod requests;
+mod session;
 mod turn;
 
 use std::io;
@@ -49,6 +53,7 @@ use crate::metrics::{CloseReason, Counters};
 use admission::{Admission, Rate};
 use clock::{Random, Ticks};
 use conn::Slab;
+use fanout::Backlog;
 use link::Link;
 use output::{Bounds, Outputs};
 
@@ -135,6 +140,8 @@ struct Core {
     mode: Mode,
     clocks: Clocks,
     random: Random,
+    /// Of this shard: tells its sessions from those of an earlier start.
+    incarnation: u64,
     ticks: Ticks,
     keys: Option<Arc<Keys>>,
     page: Option<&'static [u8]>,
@@ -150,6 +157,9 @@ struct Core {
     listeners: Vec<ListenerId>,
     is_accepting: bool,
     link: Link,
+    backlog: Backlog,
+    /// An operation on its way to the link.
+    scratch: Vec<u8>,
     mailbox: Receiver<Control>,
     life: turn::Life,
     housekeeping_at: Instant,
@@ -174,9 +184,10 @@ fn no_decoder() -> ws::Decoder {
 
 impl<D: Driver> Shard<D> {
     /// A shard that listens on nothing yet, and the hold on it for other threads.
-    pub fn new(mut driver: D, config: ShardConfig, _link: Option<LinkSource>) -> (Self, Handle) {
+    pub fn new(mut driver: D, config: ShardConfig, link: Option<LinkSource>) -> (Self, Handle) {
         let (handle, mailbox) = control::mailbox(driver.io().waker());
-        let core = Core::new(config, driver.io().now(), mailbox);
+        let now = driver.io().now();
+        let core = Core::new(config, Link::new(link, now), now, mailbox);
         (Self { driver, core }, handle)
     }
 
@@ -214,7 +225,8 @@ impl<D: Driver> Shard<D> {
 }
 
 impl Core {
-    fn new(config: ShardConfig, now: Instant, mailbox: Receiver<Control>) -> Self {
+    fn new(config: ShardConfig, link: Link, now: Instant, mailbox: Receiver<Control>) -> Self {
+        let mut random = Random::new(config.seed);
         let bounds = Bounds {
             budget_bytes: config.output_budget_bytes,
             burst_bytes: config.output_burst_bytes,
@@ -225,7 +237,8 @@ impl Core {
             shards: config.shards,
             mode: config.mode,
             clocks: config.clocks,
-            random: Random::new(config.seed),
+            incarnation: random.next(),
+            random,
             ticks: Ticks::new(now),
             keys: config.keys,
             page: config.page,
@@ -251,7 +264,9 @@ impl Core {
             ),
             listeners: Vec::new(),
             is_accepting: true,
-            link: Link::default(),
+            link,
+            backlog: Backlog::default(),
+            scratch: Vec::new(),
             mailbox,
             life: turn::Life::Starting,
             housekeeping_at: now + limits::HOUSEKEEPING,
@@ -270,7 +285,7 @@ impl<I: Io> Handler<I> for Core {
             Event::Sent { conn, result } => self.sent(io, conn, result.is_ok()),
             Event::Accepted { conn, peer, .. } => self.accepted(io, conn, peer),
             Event::ReceiveEnd { conn, result } => self.receive_ended(io, conn, result.is_ok()),
-            Event::Closed { conn } => self.closed(conn),
+            Event::Closed { conn } => self.closed(io, conn),
             Event::AcceptFailed { error, .. } => {
                 self.counters.accept_failures += 1;
                 tracing::debug!(shard = self.shard, %error, "accept failed");

@@ -92,6 +92,25 @@ impl Orders {
         }
     }
 
+    /// A send was refused before it went, in a way that a retry may mend: it is as if it had been
+    /// sent and had failed.
+    pub(super) fn refuse(&mut self, conv: Id, id: Id, can_return: bool) {
+        let at = self.entries.iter().position(|entry| entry.conv == conv);
+        let entry = match at {
+            Some(at) => &mut self.entries[at],
+            None if self.entries.len() >= limits::ORDERED_CONVERSATIONS_MAX => return,
+            None => {
+                self.entries.push(Entry { conv, last: 0, under_way: 0, failed: None });
+                let last = self.entries.len() - 1;
+                &mut self.entries[last]
+            }
+        };
+        entry.last += 1;
+        entry.under_way += 1;
+        let number = entry.last;
+        self.end(&conv, number, id, can_return, true);
+    }
+
     /// Nothing to remember.
     pub(super) fn is_empty(&self) -> bool {
         self.entries.is_empty()
@@ -172,6 +191,16 @@ mod tests {
         orders.end(&CONV, 2, B, false, true);
         assert!(orders.is_empty());
         assert_eq!(orders.begin(CONV, C), place(1, true));
+    }
+
+    #[test]
+    fn a_send_refused_before_it_went_keeps_its_place() {
+        let mut orders = Orders::default();
+        orders.refuse(CONV, A, true);
+        assert_eq!(orders.begin(CONV, B), Err(Refused::AfterFailed));
+        assert_eq!(orders.begin(CONV, A), place(2, true));
+        orders.refuse(OTHER, B, false);
+        assert_eq!(orders.begin(OTHER, C), place(1, true), "it cannot come again");
     }
 
     #[test]

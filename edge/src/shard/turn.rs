@@ -4,10 +4,11 @@
 use std::time::{Duration, Instant};
 
 use throng_ring::{CloseKind, ConnId, Io};
+use throng_wire::v1;
 
 use super::conn::Phase;
 use super::control::Control;
-use super::{Core, Mode};
+use super::Core;
 use crate::limits;
 use crate::metrics::{CloseReason, Gauges, Snapshot};
 
@@ -41,21 +42,31 @@ impl Core {
     pub(super) fn received<I: Io>(&mut self, io: &mut I, id: ConnId, data: &mut [u8]) {
         let tick = self.ticks.at(io.now());
         let Some(conn) = self.slab.get_mut(id) else { return };
+        if matches!(conn.phase, Phase::Link) {
+            self.link_received(io, id, data);
+            return;
+        }
         self.counters.received_bytes += data.len() as u64;
-        if Self::warm_up(self.deadlines.cold_after_ticks, io, id, conn, tick) {
+        if Self::warm_up(self.deadlines.cold_after_ticks, io, id, conn, tick) && !conn.is_leaving {
             self.timers.set(id.slot, io.now() + self.deadlines.cold_after);
         }
         match &conn.phase {
             Phase::Echo => self.echo_received(io, id, data),
             Phase::Http(_) => self.http_received(io, id, data),
-            Phase::Free | Phase::Closing => {}
-            _ => {}
+            Phase::Free | Phase::Closing | Phase::Link => {}
+            _ => self.session_received(io, id, data),
         }
     }
 
     /// A send ended.
     pub(super) fn sent<I: Io>(&mut self, io: &mut I, id: ConnId, is_ok: bool) {
         let Some(conn) = self.slab.get_mut(id) else { return };
+        if self.link.is_on(id) {
+            if !is_ok {
+                self.lose_link(io, "a send failed");
+            }
+            return;
+        }
         if !is_ok {
             self.abort(io, id, CloseReason::PeerGone);
             return;
@@ -76,6 +87,12 @@ impl Core {
         if !self.is_accepting || matches!(self.life, Life::Draining(_)) {
             until = until.min(now + limits::DOOR);
         }
+        if let Some(at) = self.link.wakes_at() {
+            until = until.min(at);
+        }
+        if !self.backlog.is_empty() || self.link.is_busy() {
+            return Duration::ZERO;
+        }
         until.saturating_duration_since(now)
     }
 
@@ -94,7 +111,10 @@ impl Core {
             for id in self.outputs.stalled(tick) {
                 self.close(io, id, CloseReason::SlowConsumer);
             }
+            self.fail_late_requests(io, tick);
         }
+        self.tend_link(io);
+        self.fan_out(io);
         if !self.is_accepting {
             self.mind_the_door(io, tick);
         }
@@ -109,6 +129,7 @@ impl Core {
         let flushed = self.outputs.flush(io, &mut self.slab, tick, |io, id| {
             io.close(id, CloseKind::Graceful);
         });
+        self.flush_link(io);
         self.counters.sends += flushed.sends;
         self.counters.sent_bytes += flushed.bytes;
     }
@@ -140,7 +161,10 @@ impl Core {
                 sessions: self.sessions as u64,
                 output_bytes: self.outputs.total_bytes() as u64,
                 outputs: self.outputs.in_use() as u64,
-                ..Gauges::default()
+                requests_in_flight: self.link.requests.len() as u64,
+                fanout_bytes: self.backlog.bytes() as u64,
+                link_queue_bytes: self.link.waiting_bytes() as u64,
+                link_up: u64::from(self.link.is_up()),
             },
             closes: self.closes,
             errors: self.errors,
@@ -181,9 +205,20 @@ impl Core {
         self.life = Life::Draining(drain);
     }
 
+    /// Tells a session to go elsewhere, and others that this is the end.
     fn send_away<I: Io>(&mut self, io: &mut I, slot: u32) {
         let Some((id, conn)) = self.slab.slot_mut(slot) else { return };
         match conn.phase {
+            Phase::Established(_) if !conn.is_leaving => {
+                conn.is_leaving = true;
+                let grace_ms = limits::DRAIN_GRACE.as_millis() as u32;
+                let after_ms = u64::from(self.random.below(grace_ms));
+                let reconnect = v1::Reconnect { after_ms, reason: "drain".into() };
+                let body = Some(v1::Body::Reconnect(reconnect));
+                self.write_frame(io, id, &v1::ServerFrame { id: None, body });
+                self.timers.set(slot, io.now() + limits::DRAIN_GRACE);
+            }
+            Phase::Established(_) | Phase::Free | Phase::Link | Phase::Closing => {}
             Phase::Echo => {
                 self.close_with(io, id, CloseReason::Draining, Some(1001), "going away");
             }
@@ -207,9 +242,5 @@ impl Core {
             }
         }
         self.end(io);
-    }
-
-    pub(super) fn is_echo(&self) -> bool {
-        self.mode == Mode::Echo
     }
 }
