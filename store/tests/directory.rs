@@ -59,6 +59,9 @@ fn a_missing_or_an_empty_directory_becomes_a_store() {
     open(dir.path());
     let parent = tempfile::tempdir().unwrap();
     open(&parent.path().join("new/deep"));
+    let mounted = tempfile::tempdir().unwrap();
+    fs::create_dir(mounted.path().join("lost+found")).unwrap();
+    open(mounted.path());
 }
 
 #[test]

@@ -37,7 +37,7 @@ fn runtime() -> Runtime {
 
 /// A row whose content follows from its key. Every third is large, so that tables are written out.
 fn content(conv: u64, seq: Seq, epoch: Epoch) -> Row {
-    let length = if seq % 3 == 0 { 16_384 } else { 64 };
+    let length = if seq.is_multiple_of(3) { 16_384 } else { 64 };
     let byte = (conv ^ seq ^ u64::from(epoch)) as u8;
     Row { body: Bytes::from(vec![byte; length]), ..row(seq, epoch) }
 }

@@ -41,7 +41,7 @@ fn conv_row(index: u64, at: u64) -> ConvRow {
         conv: conv(index),
         direct: false,
         name: format!("name {at}"),
-        history_all: at % 2 == 0,
+        history_all: at.is_multiple_of(2),
         applied_seq: at,
         applied_n: at / 2,
         member_count: 3,

@@ -27,37 +27,48 @@ use super::row;
 use super::stats::Counters;
 use crate::{AppendOutcome, DirtyWindow, Outcomes, Row, StoreError, Tag};
 
-/// Everything that the thread owns or shares.
-pub(super) struct Committer<E> {
-    pub(super) engine: E,
+/// What the committer and the store's handles share.
+#[derive(Clone)]
+pub(super) struct Channel {
     pub(super) queue: Arc<Queue>,
     pub(super) failure: Arc<Failure>,
     pub(super) counters: Arc<Counters>,
-    pub(super) durability: Durability,
-    pub(super) run: Run,
+}
+
+/// Everything that the thread owns.
+pub(super) struct Committer<E> {
+    engine: E,
+    channel: Channel,
+    durability: Durability,
+    run: Run,
     /// When the next sync of `interval` is due; none if all is synced.
-    pub(super) sync_at: Option<Instant>,
-    pub(super) projector: Projector,
-    pub(super) value: Vec<u8>,
+    sync_at: Option<Instant>,
+    projector: Projector,
+    value: Vec<u8>,
 }
 
 /// Outcomes of one commit for one queue.
 type Delivery = (Outcomes, Vec<(Tag, AppendOutcome)>);
 
 impl<E: Engine> Committer<E> {
+    pub(super) fn new(engine: E, channel: Channel, durability: Durability, run: Run) -> Self {
+        let projector = Projector::default();
+        Self { engine, channel, durability, run, sync_at: None, projector, value: Vec::new() }
+    }
+
     /// Works until the queue is closed and empty, or a write fails.
     pub(super) fn run(mut self) {
         let result = self.work();
         if let Err(error) = result {
-            self.failure.set(&error.0);
-            self.queue.close();
+            self.channel.failure.set(&error.0);
+            self.channel.queue.close();
             self.refuse_all();
         }
     }
 
     fn work(&mut self) -> Result<(), EngineError> {
         loop {
-            let work = self.queue.take(self.sync_at);
+            let work = self.channel.queue.take(self.sync_at);
             if let Err(error) = self.commit_jobs(work.jobs, !work.appends.is_empty()) {
                 deliver(work.appends, |_| AppendOutcome::Unknown);
                 return Err(error);
@@ -89,7 +100,7 @@ impl<E: Engine> Committer<E> {
             waiting.push((job.done, job.room));
         }
         let cells = self.projector.flush(&mut self.engine);
-        self.counters.project_cells.record(cells as u64);
+        self.channel.counters.project_cells.record(cells as u64);
         self.commit(if appends_follow { Persist::Readable } else { Persist::Written })?;
         for (done, room) in waiting {
             drop(room);
@@ -118,7 +129,7 @@ impl<E: Engine> Committer<E> {
             Durability::Interval(_) | Durability::Os => Persist::Written,
         };
         let result = if rows > 0 { self.commit(persist) } else { Ok(()) };
-        self.counters.record_commit(appends.len(), rows, started.elapsed());
+        self.channel.counters.record_commit(appends.len(), rows, started.elapsed());
         deliver(appends, |queued| match result {
             _ if queued.append.epoch != epoch => AppendOutcome::Fenced,
             Ok(()) => AppendOutcome::Ok,
@@ -169,7 +180,7 @@ impl<E: Engine> Committer<E> {
     /// rest on that: an append in the failed commit looks the same.
     fn refuse_all(&mut self) {
         loop {
-            let work = self.queue.take(None);
+            let work = self.channel.queue.take(None);
             deliver(work.appends, |_| AppendOutcome::Unknown);
             for job in work.jobs {
                 let _ = job.done.send(Err(self.fatal()));
@@ -181,7 +192,10 @@ impl<E: Engine> Committer<E> {
     }
 
     fn fatal(&self) -> StoreError {
-        self.failure.get().unwrap_or_else(|| StoreError::Fatal("the store is closed".into()))
+        self.channel
+            .failure
+            .get()
+            .unwrap_or_else(|| StoreError::Fatal("the store is closed".into()))
     }
 }
 

@@ -10,13 +10,12 @@ use bytes::Bytes;
 use fjall::Slice;
 use tokio::sync::{Semaphore, oneshot};
 
-use super::committer::Committer;
+use super::committer::{Channel, Committer};
 use super::config::Durability;
 use super::engine::{Engine, EngineError, Persist};
 use super::failure::Failure;
 use super::keys::Table;
 use super::meta::Run;
-use super::projector::Projector;
 use super::queue::{Job, JobKind, Queue, QueuedAppend, Work};
 use super::stats::Counters;
 use crate::{
@@ -88,9 +87,7 @@ impl Engine for Scripted {
 
 /// A committer in a thread, and the engine's strings in the test's hands.
 struct Stage {
-    queue: Arc<Queue>,
-    failure: Arc<Failure>,
-    counters: Arc<Counters>,
+    channel: Channel,
     calls: Receiver<Call>,
     answers: Sender<Result<(), EngineError>>,
     thread: JoinHandle<()>,
@@ -100,27 +97,21 @@ impl Stage {
     fn new(durability: Durability) -> Self {
         let (calls_in, calls) = mpsc::channel();
         let (answers, answers_out) = mpsc::channel();
-        let queue = Arc::new(Queue::new(4, 1_000_000));
-        let failure = Arc::new(Failure::new());
-        let counters = Arc::new(Counters::default());
-        let committer = Committer {
-            engine: Scripted {
-                committed: BTreeMap::new(),
-                batch: Vec::new(),
-                calls: calls_in,
-                answers: answers_out,
-            },
-            queue: Arc::clone(&queue),
-            failure: Arc::clone(&failure),
-            counters: Arc::clone(&counters),
-            durability,
-            run: Run { epoch: 1, synced: true, clean: false },
-            sync_at: None,
-            projector: Projector::default(),
-            value: Vec::new(),
+        let channel = Channel {
+            queue: Arc::new(Queue::new(4, 1_000_000)),
+            failure: Arc::new(Failure::new()),
+            counters: Arc::new(Counters::default()),
         };
+        let engine = Scripted {
+            committed: BTreeMap::new(),
+            batch: Vec::new(),
+            calls: calls_in,
+            answers: answers_out,
+        };
+        let run = Run { epoch: 1, synced: true, clean: false };
+        let committer = Committer::new(engine, channel.clone(), durability, run);
         let thread = thread::spawn(|| committer.run());
-        Self { queue, failure, counters, calls, answers, thread }
+        Self { channel, calls, answers, thread }
     }
 
     fn call(&self) -> Call {
@@ -133,7 +124,7 @@ impl Stage {
 
     fn push(&self, tag: Tag, outcomes: &Outcomes) -> Result<(), Append> {
         let outcomes = outcomes.clone();
-        self.queue.push_append(QueuedAppend { append: append(tag), tag, outcomes })
+        self.channel.queue.push_append(QueuedAppend { append: append(tag), tag, outcomes })
     }
 
     fn project(&self, delivered_seq: u64) -> oneshot::Receiver<Result<(), StoreError>> {
@@ -141,13 +132,13 @@ impl Stage {
         let room = Arc::new(Semaphore::new(1)).try_acquire_owned().unwrap();
         let (user, conv) = (UserId([1; 16]), ConvId([1; 16]));
         let mark = Projection::Mark { user, conv, delivered_seq, read_seq: 0, read_n: 0 };
-        self.queue.push_job(Job { kind: JobKind::Project(vec![mark]), done, room });
+        self.channel.queue.push_job(Job { kind: JobKind::Project(vec![mark]), done, room });
         waiting
     }
 
     /// Closes, grants the last commit, and waits for the end.
     fn close(self) {
-        self.queue.close();
+        self.channel.queue.close();
         assert_eq!(self.call(), Call::Commit(Persist::Synced, 1));
         self.answer(Ok(()));
         self.thread.join().unwrap();
@@ -201,7 +192,7 @@ fn no_outcome_comes_before_the_sync_and_what_waits_meanwhile_is_one_commit() {
     assert_eq!(stage.call(), Call::Commit(Persist::Synced, 3));
     assert_eq!(taken(&first_batches), [vec![(1, AppendOutcome::Ok)]]);
     stage.answer(Ok(()));
-    let counters = Arc::clone(&stage.counters);
+    let counters = Arc::clone(&stage.channel.counters);
     stage.close();
     let both = vec![(2, AppendOutcome::Ok), (4, AppendOutcome::Ok)];
     assert_eq!(taken(&first_batches), [both]);
@@ -223,10 +214,13 @@ fn a_failed_commit_answers_unknown_and_ends_everything() {
     let unknown = |tag| vec![(tag, AppendOutcome::Unknown)];
     assert_eq!(taken(&batches), [unknown(1), unknown(2)]);
     assert!(matches!(projected.try_recv(), Ok(Err(StoreError::Fatal(_)))));
-    assert!(matches!(stage.failure.get(), Some(StoreError::Fatal(reason))
+    assert!(matches!(stage.channel.failure.get(), Some(StoreError::Fatal(reason))
         if reason == "the disk is on fire"));
-    let refused =
-        stage.queue.push_append(QueuedAppend { append: append(3), tag: 3, outcomes: queue });
+    let refused = stage.channel.queue.push_append(QueuedAppend {
+        append: append(3),
+        tag: 3,
+        outcomes: queue,
+    });
     assert_eq!(refused.unwrap_err().rows[0].seq, 3);
 }
 
@@ -302,7 +296,7 @@ fn a_failed_interval_sync_is_the_end() {
     assert_eq!(stage.call(), Call::Sync);
     stage.answer(Err("no"));
     stage.thread.join().unwrap();
-    assert!(stage.failure.get().is_some());
+    assert!(stage.channel.failure.get().is_some());
 }
 
 #[test]

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use thiserror::Error;
 
+use super::meta::BeginError;
 use crate::limits;
 
 /// When an append counts as durable.
@@ -29,11 +30,11 @@ pub struct Config {
     pub durability: Durability,
     /// Cache of blocks read from disk, bytes.
     pub cache_bytes: u64,
-    /// Appends waiting for the committer at most; beyond it `append` answers `Busy`.
+    /// Appends waiting for the committer at most, at least 1; beyond it `append` answers `Busy`.
     pub queue_appends: usize,
     /// Bytes of rows waiting for the committer at most.
     pub queue_bytes: usize,
-    /// Reads running at the same time, each on a thread of the runtime's blocking pool.
+    /// Reads running at the same time, at least 1, each on a thread of the runtime's blocking pool.
     pub reads: usize,
     /// The directory was restored from a copy: take a new log id, so that clients whose cursors
     /// are ahead of the copy notice.
@@ -107,4 +108,38 @@ pub enum OpenError {
         /// What was found.
         detail: String,
     },
+}
+
+impl OpenError {
+    /// The engine did not open its files.
+    pub(super) fn engine(dir: &Path, error: fjall::Error) -> Self {
+        use fjall::{Error, LsmError};
+        let dir = dir.to_owned();
+        match error {
+            Error::Io(source) | Error::Storage(LsmError::Io(source)) => {
+                Self::Io { action: "open the database in", path: dir, source }
+            }
+            Error::Locked => Self::Locked { dir, pid: None },
+            other => Self::Corrupt { dir, detail: other.to_string() },
+        }
+    }
+
+    /// The run could not be written down.
+    pub(super) fn begin(dir: &Path, error: BeginError) -> Self {
+        let path = dir.to_owned();
+        match error {
+            BeginError::Engine(error) => {
+                Self::Io { action: "begin a run in", path, source: io::Error::other(error) }
+            }
+            BeginError::Random(source) => {
+                Self::Io { action: "draw random bytes for", path, source }
+            }
+            BeginError::Malformed(malformed) => {
+                Self::Corrupt { dir: path, detail: malformed.to_string() }
+            }
+            BeginError::EpochsUsedUp => {
+                Self::Corrupt { dir: path, detail: "its epochs are used up".into() }
+            }
+        }
+    }
 }

@@ -41,7 +41,7 @@ fn io_error(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Open
 impl Directory {
     /// Locks the directory and checks that this build can use it. Creates it if it is missing.
     pub(super) fn open(dir: &Path) -> Result<Self, OpenError> {
-        fs::create_dir_all(dir).map_err(io_error("create", dir))?;
+        create(dir)?;
         refuse_foreign(dir)?;
         let lock = lock(dir)?;
         let new = match read_format(dir)? {
@@ -92,7 +92,18 @@ impl Directory {
     }
 }
 
-/// Only a directory that is empty, or that this program began, is used.
+/// Creates the directory and what is missing above it, so that a power failure leaves all or none.
+fn create(dir: &Path) -> Result<(), OpenError> {
+    let named = |path: &&Path| !path.as_os_str().is_empty();
+    let missing: Vec<_> = dir.ancestors().filter(named).take_while(|path| !path.exists()).collect();
+    fs::create_dir_all(dir).map_err(io_error("create", dir))?;
+    for parent in missing.iter().filter_map(|path| path.parent()) {
+        sync_dir(if named(&parent) { parent } else { Path::new(".") })?;
+    }
+    Ok(())
+}
+
+/// Only a directory that is empty, as a new file system is, or that this program began, is used.
 fn refuse_foreign(dir: &Path) -> Result<(), OpenError> {
     let ours = [FORMAT_FILE, NEW_FORMAT_FILE];
     if ours.iter().any(|name| dir.join(name).exists()) {
@@ -100,7 +111,7 @@ fn refuse_foreign(dir: &Path) -> Result<(), OpenError> {
     }
     for entry in fs::read_dir(dir).map_err(io_error("read", dir))? {
         let name = entry.map_err(io_error("read", dir))?.file_name();
-        if name != LOCK_FILE {
+        if name != LOCK_FILE && name != "lost+found" {
             let found = name.to_string_lossy().into_owned();
             return Err(OpenError::Foreign { dir: dir.to_owned(), found });
         }
