@@ -1,6 +1,8 @@
 //! Accepting: a full table keeps peers waiting and loses none, failures are told and mended, a
 //! closed listener accepts no more.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
+
 mod support;
 
 use std::io::Read;

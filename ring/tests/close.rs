@@ -1,5 +1,7 @@
 //! Closing: whatever is in flight, the peer sees the end, one `Closed` comes, and nothing after it.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
+
 mod support;
 
 use std::io::{Read, Write};

@@ -1,5 +1,7 @@
 //! Connecting and adopting: the outcome is told once, a failed connection still ends by `Closed`.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
+
 mod support;
 
 use std::io::{Read, Write};

@@ -2,6 +2,8 @@
 //! `Closed`, no event names it afterwards, no slot, operation or buffer is left, and the bytes that
 //! got through are a prefix of what was written.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
+
 mod support;
 
 use std::collections::HashMap;

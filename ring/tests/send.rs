@@ -1,5 +1,7 @@
 //! Sending: one flight per connection, in order and whole, however short the kernel's steps are.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
+
 mod support;
 
 use std::io::Read;

@@ -1,5 +1,7 @@
 //! Waking: a wake from any thread ends the wait, none is lost, and many are one.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
+
 mod support;
 
 use std::thread;
