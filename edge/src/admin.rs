@@ -79,7 +79,7 @@ async fn metrics(State(admin): State<Arc<Admin>>) -> impl IntoResponse {
 }
 
 /// Asks all shards at once.
-async fn snapshots(shards: &[Handle]) -> Vec<Snapshot> {
+pub(crate) async fn snapshots(shards: &[Handle]) -> Vec<Snapshot> {
     let mut asked = Vec::new();
     for shard in shards {
         let (sender, receiver) = oneshot::channel();

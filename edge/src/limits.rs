@@ -151,8 +151,17 @@ pub const MAILBOX_MESSAGES: usize = 16;
 /// Shards of one process: the listener's reuseport group and the ready line stay readable.
 pub const SHARDS_MAX: usize = 1_024;
 
+/// From the start of the shards to the ready line.
+pub const START_DEADLINE: Duration = Duration::from_secs(30);
+
+/// How often the start looks whether all is up.
+pub const START_POLL: Duration = Duration::from_millis(5);
+
 /// The window over which clients are told to reconnect when the process is stopped.
 pub const DRAIN_WINDOW: Duration = Duration::from_secs(10);
+
+/// A window is not longer than this for each client.
+pub const DRAIN_PER_CLIENT: Duration = Duration::from_millis(1);
 
 /// From the notice to reconnect to our close.
 pub const DRAIN_GRACE: Duration = Duration::from_secs(2);

@@ -14,6 +14,7 @@ use std::process;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
+use std::time::Instant;
 
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::runtime::{Builder, Runtime};
@@ -24,6 +25,8 @@ use crate::admin::{self, Admin};
 use crate::config::Settings;
 use crate::exit::{Exit, Fatal};
 use crate::keys::Keys;
+use crate::limits;
+use crate::metrics::Snapshot;
 use crate::shard::{Control, Handle};
 use shards::{Ended, Shards};
 use standalone::Standalone;
@@ -153,12 +156,28 @@ impl Parts {
             .map_err(|error| Fatal::unavailable(format!("admin port: {error}")))?;
         tokio::spawn(admin::serve(listener, Arc::clone(&admin)));
         tell(&self.shards.handles, || Control::Ready);
+        self.await_shards().await?;
         self.announce(admin_address);
         let outcome = self.watch(&admin).await;
         if let Some(standalone) = self.standalone {
             standalone.close().await?;
         }
         outcome
+    }
+
+    /// Until every shard has heard that it is ready and its link is up.
+    async fn await_shards(&self) -> Result<(), Fatal> {
+        let deadline = Instant::now() + limits::START_DEADLINE;
+        let needs_link = !self.settings.echo;
+        while Instant::now() < deadline {
+            let snapshots = admin::snapshots(&self.shards.handles).await;
+            let is_up = |it: &Snapshot| !needs_link || it.gauges.link_up == 1;
+            if snapshots.len() == self.shards.handles.len() && snapshots.iter().all(is_up) {
+                return Ok(());
+            }
+            tokio::time::sleep(limits::START_POLL).await;
+        }
+        Err(Fatal::unavailable("the shards did not come up in time; is the machine overloaded?"))
     }
 
     /// The ready line.

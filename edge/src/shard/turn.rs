@@ -31,6 +31,7 @@ pub(super) struct Drain {
     cursor: usize,
     /// Slots when it began.
     slots: usize,
+    window: Duration,
 }
 
 impl Core {
@@ -174,14 +175,17 @@ impl Core {
     fn begin_drain(&mut self, now: Instant) {
         if matches!(self.life, Life::Starting | Life::Ready) {
             let slots = self.slab.len();
-            self.life = Life::Draining(Drain { began: now, cursor: 0, slots });
+            // A few clients need no pacing.
+            let needed = limits::DRAIN_PER_CLIENT * self.clients() as u32;
+            let window = self.deadlines.drain_window.min(needed);
+            self.life = Life::Draining(Drain { began: now, cursor: 0, slots, window });
         }
     }
 
     /// Goes through the slots so that the last is reached when the window ends.
     fn drain<I: Io>(&mut self, io: &mut I, mut drain: Drain) {
         let elapsed = io.now().saturating_duration_since(drain.began);
-        let window = self.deadlines.drain_window;
+        let window = drain.window;
         let share = if window.is_zero() { 1.0 } else { elapsed.as_secs_f64() / window.as_secs_f64() };
         let reach = ((drain.slots as f64 * share.min(1.0)).ceil() as usize).max(1);
         while drain.cursor < reach.min(self.slab.len()) {

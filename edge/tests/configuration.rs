@@ -1,0 +1,151 @@
+//! Flags win over the file, the file over the defaults; what is wrong is said with its place.
+
+use std::fs;
+
+use tempfile::NamedTempFile;
+use throng_edge::config::{Asked, Settings, read};
+use throng_edge::exit::{Exit, Fatal};
+
+fn ask(arguments: &[&str]) -> Result<Asked, Fatal> {
+    let mut line = vec!["throng-edge"];
+    line.extend(arguments);
+    read(line)
+}
+
+fn settings(arguments: &[&str]) -> Settings {
+    match ask(arguments) {
+        Ok(Asked::Run(settings)) => *settings,
+        other => panic!("{other:?}"),
+    }
+}
+
+fn refused(arguments: &[&str]) -> Fatal {
+    match ask(arguments) {
+        Err(fatal) => fatal,
+        other => panic!("{other:?}"),
+    }
+}
+
+fn file(content: &str) -> NamedTempFile {
+    let file = NamedTempFile::new().unwrap();
+    fs::write(file.path(), content).unwrap();
+    file
+}
+
+#[test]
+fn without_arguments_it_is_a_development_gateway_on_loopback() {
+    let settings = settings(&[]);
+    assert_eq!(settings.listen.to_string(), "127.0.0.1:7400");
+    assert_eq!(settings.admin.to_string(), "127.0.0.1:7401");
+    assert_eq!(settings.data.to_str(), Some("./throng-data"));
+    assert!(settings.is_development() && !settings.echo && settings.shards >= 1);
+}
+
+#[test]
+fn a_flag_wins_over_the_file_and_the_file_over_the_default() {
+    let file = file("shards = 3\nheartbeat-ms = 5000\n");
+    let path = file.path().to_str().unwrap();
+    let settings = settings(&["--config", path, "--shards", "7"]);
+    assert_eq!((settings.shards, settings.heartbeat_ms, settings.ops_burst), (7, 5000, 200));
+}
+
+#[test]
+fn what_is_printed_can_be_read_again() {
+    let arguments = ["--shards", "5", "--durability", "250", "--jwt-audience", "chat"];
+    let Ok(Asked::Print(first)) = ask(&[&arguments[..], &["--print-config"]].concat()) else {
+        panic!("prints")
+    };
+    let file = file(&first);
+    let Ok(Asked::Print(second)) =
+        ask(&["--config", file.path().to_str().unwrap(), "--print-config"])
+    else {
+        panic!("prints")
+    };
+    assert_eq!(first, second);
+    assert!(first.contains("shards = 5") && first.contains("durability = \"250\""), "{first}");
+}
+
+#[test]
+fn an_unknown_key_is_an_error_with_file_and_line() {
+    let file = file("shards = 3\n\nshard = 4\n");
+    let path = file.path().to_str().unwrap();
+    let fatal = refused(&["--config", path]);
+    assert_eq!(fatal.exit, Exit::Configuration);
+    assert!(fatal.message.contains(&format!("{path}:3:")), "{fatal}");
+    assert!(fatal.message.contains("shard"), "{fatal}");
+}
+
+#[test]
+fn a_value_of_the_wrong_type_is_an_error_with_file_and_line() {
+    let file = file("# comment\nshards = \"many\"\n");
+    let fatal = refused(&["--config", file.path().to_str().unwrap()]);
+    assert_eq!(fatal.exit, Exit::Configuration);
+    assert!(fatal.message.contains(":2:"), "{fatal}");
+}
+
+#[test]
+fn a_missing_file_is_a_wrong_configuration() {
+    assert_eq!(refused(&["--config", "/nowhere/throng.toml"]).exit, Exit::Configuration);
+}
+
+#[test]
+fn a_wrong_command_line_is_a_wrong_usage() {
+    for line in [&["--no-such-flag"][..], &["--shards", "many"], &["--listen", "here"], &["file"]] {
+        assert_eq!(refused(line).exit, Exit::Usage, "{line:?}");
+    }
+}
+
+#[test]
+fn help_and_version_are_printed() {
+    for flag in ["--help", "--version"] {
+        assert!(matches!(ask(&[flag]), Ok(Asked::Print(text)) if text.contains("throng-edge")));
+    }
+}
+
+#[test]
+fn without_keys_only_loopback_may_be_listened_on() {
+    let fatal = refused(&["--listen", "0.0.0.0:7400"]);
+    assert_eq!(fatal.exit, Exit::Configuration);
+    assert!(fatal.message.contains("--jwt-key"), "{fatal}");
+    assert!(settings(&["--listen", "127.8.8.8:7400"]).is_development());
+    assert!(settings(&["--listen", "[::1]:7400"]).is_development());
+    assert!(!settings(&["--listen", "0.0.0.0:7400", "--jwks", "set.json"]).is_development());
+    assert!(settings(&["--listen", "0.0.0.0:7400", "--echo"]).echo);
+}
+
+#[test]
+fn limits_are_checked_from_both_sides() {
+    let pairs: [(&str, &[&str], &[&str]); 5] = [
+        ("--shards", &["1", "1024"], &["0", "1025"]),
+        ("--frame-bytes-max", &["1", "65536"], &["0", "65537"]),
+        ("--heartbeat-ms", &["100"], &["99"]),
+        ("--ops-burst", &["1", "65535"], &["0", "65536"]),
+        ("--output-burst-bytes", &["65536"], &["65535"]),
+    ];
+    for (flag, right, wrong) in pairs {
+        for value in right {
+            assert!(ask(&[flag, value]).is_ok(), "{flag} {value}");
+        }
+        for value in wrong {
+            assert_eq!(refused(&[flag, value]).exit, Exit::Configuration, "{flag} {value}");
+        }
+    }
+}
+
+#[test]
+fn echo_takes_the_large_messages_of_the_conformance_suite() {
+    let settings = settings(&["--echo"]);
+    assert_eq!(settings.frame_bytes_max, 16 * 1024 * 1024);
+    assert!(settings.output_burst_bytes >= 2 * settings.frame_bytes_max);
+}
+
+#[test]
+fn durability_is_sync_os_or_an_interval() {
+    for value in ["sync", "os", "100"] {
+        assert_eq!(settings(&["--durability", value]).durability.to_string(), value);
+    }
+    for value in ["0", "never", "-1"] {
+        let line = format!("--durability={value}");
+        assert_eq!(refused(&[&line]).exit, Exit::Usage, "{value}");
+    }
+}
