@@ -275,7 +275,7 @@ impl Conversation {
         if self.recovering && done && matches!(self.phase, Phase::Serving) {
             self.recovering = false;
             self.tell_head(turn);
-            turn.out.push(Output::Recovered(self.id));
+            turn.out.push(Output::Recovered { conv: self.id, done: true });
         }
     }
 
@@ -307,7 +307,7 @@ impl Conversation {
     /// The partition is lost: nothing that is under way will be finished here.
     pub(crate) fn lose(self, turn: &mut Turn<'_>) {
         if self.recovering {
-            turn.out.push(Output::Recovered(self.id));
+            turn.out.push(Output::Recovered { conv: self.id, done: false });
         }
         if let Some(batch) = self.batch {
             for ack in batch.acks {
@@ -324,7 +324,11 @@ impl Conversation {
                 Pending::Older | Pending::Scan { .. } | Pending::First => {}
             }
         }
-        let marks = self.pending.marks.values().chain(self.running.iter().flat_map(|work| work.marks.values()));
+        let marks = self
+            .pending
+            .marks
+            .values()
+            .chain(self.running.iter().flat_map(|work| work.marks.values()));
         for key in marks.flat_map(|mark| &mark.waiting) {
             turn.refuse_key(*key, Refusal::Unavailable);
         }

@@ -36,7 +36,8 @@ pub fn user_id(name: &str) -> UserId {
 /// A row's body: the event without conv, seq and time. An absent id (nil) is left out.
 #[must_use]
 pub fn body(sender: &str, device: &str, client_msg_id: &id::Id, what: v1::What<'_>) -> Bytes {
-    let client_msg_id = if *client_msg_id == [0; 16] { String::new() } else { id::text(client_msg_id) };
+    let client_msg_id =
+        if *client_msg_id == [0; 16] { String::new() } else { id::text(client_msg_id) };
     let event = v1::Event {
         sender: Cow::Borrowed(sender),
         device: Cow::Borrowed(device),

@@ -82,9 +82,10 @@ impl KnownIds {
             return Verdict::At(*seq);
         }
         let settled = self.floor <= 1
-            || self.rows.front().is_some_and(|oldest| {
-                made_ms > oldest.created_at_ms + limits::CLOCK_AHEAD_MS_MAX
-            });
+            || self
+                .rows
+                .front()
+                .is_some_and(|oldest| made_ms > oldest.created_at_ms + limits::CLOCK_AHEAD_MS_MAX);
         if settled { Verdict::New } else { Verdict::Ask(self.floor) }
     }
 

@@ -168,7 +168,7 @@ impl Conversation {
             turn.refuse(&request, refusal);
         }
         if std::mem::take(&mut self.recovering) {
-            turn.out.push(Output::Recovered(self.id));
+            turn.out.push(Output::Recovered { conv: self.id, done: false });
         }
         self.phase = Phase::Loading(Box::default());
         turn.forget = true;

@@ -2,9 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use throng_store::{
-    AppendOutcome, ConvId, Epoch, FenceOutcome, PartitionId, Row, Tag, UserId,
-};
+use throng_store::{AppendOutcome, ConvId, Epoch, FenceOutcome, PartitionId, Row, Tag, UserId};
 
 use super::cache::Cache;
 use super::conversation::{Conversation, Turn};
@@ -140,7 +138,7 @@ impl Owner {
     /// its projections up to date. Answered with [`Output::Recovered`].
     pub fn recover(&mut self, now: Now, conv: ConvId, out: &mut Vec<Output>) {
         if !self.owns(conv) {
-            return out.push(Output::Recovered(conv));
+            return out.push(Output::Recovered { conv, done: false });
         }
         self.with_loaded(now, conv, out, Conversation::recover);
     }
@@ -181,13 +179,7 @@ impl Owner {
     }
 
     /// Answer to [`Output::Append`].
-    pub fn appended(
-        &mut self,
-        now: Now,
-        tag: Tag,
-        outcome: AppendOutcome,
-        out: &mut Vec<Output>,
-    ) {
+    pub fn appended(&mut self, now: Now, tag: Tag, outcome: AppendOutcome, out: &mut Vec<Output>) {
         if let Some(conv) = self.tags.remove(&tag) {
             self.with(now, conv, out, |conversation, turn| {
                 conversation.appended(tag, outcome, turn);
@@ -276,11 +268,7 @@ impl Owner {
     /// How much there is at the moment.
     #[must_use]
     pub fn gauges(&self) -> Gauges {
-        Gauges {
-            conversations: self.cache.len(),
-            bytes: self.cache.bytes(),
-            busy: self.busy.len(),
-        }
+        Gauges { conversations: self.cache.len(), bytes: self.cache.bytes(), busy: self.busy.len() }
     }
 
     /// Works with a conversation in memory.
@@ -335,8 +323,8 @@ impl Owner {
             lost: false,
             forget: false,
         };
-        let mut conversation = conversation
-            .unwrap_or_else(|| Box::new(Conversation::new(conv, partition, &mut turn)));
+        let mut conversation =
+            conversation.unwrap_or_else(|| Box::new(Conversation::new(conv, partition, &mut turn)));
         work(&mut conversation, &mut turn);
         let (lost, forget) = (turn.lost, turn.forget);
         self.note_appends(conv, &out[begun..]);

@@ -42,7 +42,7 @@ mod tests;
 
 pub use after::Delivery;
 pub use choose::{Chosen, choose, highest_epochs};
-pub use machine::{Adopt, Owner, Settings};
+pub use machine::{Adopt, Counters, Gauges, Owner, Settings};
 pub use request::{
     Asker, Connection, Key, Named, Now, Op, Order, PageRequest, Refusal, Request, Span, What, Write,
 };
@@ -110,8 +110,13 @@ pub enum Output {
     Deliver(Delivery),
     /// All after-work of a window is done.
     CloseWindow(DirtyWindow),
-    /// After-work of an earlier owner is done again for this conversation.
-    Recovered(ConvId),
+    /// Answer to [`Owner::recover`].
+    Recovered {
+        /// The conversation.
+        conv: ConvId,
+        /// Its after-work is done again; else it could not be loaded, and is still to be done.
+        done: bool,
+    },
     /// This partition is not ours any more.
     Lost(PartitionId),
 }

@@ -106,12 +106,7 @@ impl Conversation {
         self.read_page(Box::new(pending), request, turn);
     }
 
-    fn read_page(
-        &mut self,
-        mut page: Box<PendingPage>,
-        request: &Request,
-        turn: &mut Turn<'_>,
-    ) {
+    fn read_page(&mut self, mut page: Box<PendingPage>, request: &Request, turn: &mut Turn<'_>) {
         if self.reads.len() >= limits::READS_MAX {
             return turn.refuse(request, Refusal::Overloaded);
         }

@@ -148,7 +148,13 @@ impl Roster {
         self.project_joined(conv, row, created.members.iter().map(|member| &*member.user), out);
     }
 
-    fn change(&mut self, conv: ConvId, row: &Row, change: &v1::MemberChange<'_>, out: &mut Applied) {
+    fn change(
+        &mut self,
+        conv: ConvId,
+        row: &Row,
+        change: &v1::MemberChange<'_>,
+        out: &mut Applied,
+    ) {
         if change.left {
             for name in &change.users {
                 self.remove(conv, row, name, out);

@@ -1,7 +1,5 @@
 //! Writes: from a request to a committed row.
 
-use std::sync::Arc;
-
 use throng_store::{Append, AppendOutcome, ConvRow, Range, Row, Seq, Tag, UserId};
 use throng_wire::{id, v1};
 
@@ -258,7 +256,11 @@ impl Conversation {
             Verdict::Ask(below) => return Ok(Decision::Lookup(Lookup::Scan(below))),
             Verdict::New => {}
         }
-        if exists { self.plan(request, write, draft, turn) } else { self.create(request, write, turn) }
+        if exists {
+            self.plan(request, write, draft, turn)
+        } else {
+            self.create(request, write, turn)
+        }
     }
 
     /// Whether this write is the creation of this conversation.
@@ -323,8 +325,7 @@ impl Conversation {
                 Ok(Decision::Append(vec![Content::event(asker, &nil, created), message]))
             }
             What::Create { name, members, history_all } => {
-                let created =
-                    roster::created_group(&asker.user.name, name, members, *history_all);
+                let created = roster::created_group(&asker.user.name, name, members, *history_all);
                 if members_of(&created) > turn.settings.limits.group_members_max {
                     return Err(Refusal::TooLarge("the group would have too many members"));
                 }
@@ -496,8 +497,7 @@ impl Conversation {
                 window: batch.window,
             },
         );
-        let append =
-            Append { conv: self.id, epoch: turn.epoch, rows: batch.rows.clone(), dirty };
+        let append = Append { conv: self.id, epoch: turn.epoch, rows: batch.rows.clone(), dirty };
         turn.out.push(Output::Append { append, tag: batch.tag });
     }
 

@@ -1,0 +1,412 @@
+//! The home actor.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use throng_store::{Store, StoreError, UserId};
+use throng_wire::limits::{HINT_RECIPIENTS_MAX, PAGE_ITEMS_MAX};
+use throng_wire::{Protobuf, id, v1};
+use tokio::sync::{Semaphore, mpsc, oneshot};
+use tokio::time::{MissedTickBehavior, interval};
+use tracing::warn;
+
+use super::Mailboxes;
+use super::owner::OwnerMessage;
+use crate::clock::Clock;
+use crate::home::cursor::Cursor;
+use crate::home::lists::{Heads, Lists};
+use crate::home::{Home, Repair};
+use crate::limits::{self, Limits};
+use crate::link::decode::HomeOp;
+use crate::link::queue::{Links, OutgoingHint, Replies, Reply};
+use crate::metrics::HomeStats;
+use crate::owner::{Connection, Delivery, Head, Named, Refusal, event};
+use throng_store::ConvId;
+
+/// What a home actor is told.
+#[derive(Debug)]
+pub(crate) enum HomeMessage {
+    /// What one link read at once.
+    Calls(Vec<Call>),
+    /// Frames for users, of this home or another.
+    Deliver(Arc<[Delivery]>),
+    /// A link is gone, with all its connections.
+    LinkLost(u32),
+    /// Stop.
+    Stop { done: oneshot::Sender<()> },
+}
+
+/// A call of an edge.
+#[derive(Debug)]
+pub(crate) enum Call {
+    /// A connection begins.
+    Register(Registration),
+    /// A connection is gone.
+    Unregister { user: UserId, connection: Connection },
+    /// A user asks for a list.
+    Ask { request: u64, link: u32, user: UserId, op: HomeOp },
+}
+
+/// A connection that begins.
+#[derive(Debug)]
+pub(crate) struct Registration {
+    pub(crate) request: u64,
+    pub(crate) connection: Connection,
+    pub(crate) user: Named,
+    pub(crate) device: Box<str>,
+    pub(crate) cursor: Option<Cursor>,
+    pub(crate) session_id: u64,
+}
+
+/// What became of a list. As many as there are lists under way.
+enum Became {
+    Welcome { registration: Box<Registration>, at_ms: u64, body: Result<Bytes, Refusal> },
+    List { link: u32, request: u64, body: Result<Bytes, Refusal> },
+    Repaired { repair: Repair, frame: Option<Bytes> },
+}
+
+/// The heads of big conversations, from their owners.
+#[derive(Clone, Debug)]
+pub(crate) struct OwnerHeads(pub(crate) Mailboxes<OwnerMessage>);
+
+impl Heads for OwnerHeads {
+    async fn head(&self, conv: ConvId, user: UserId, event: bool) -> Option<Head> {
+        let (answer, head) = oneshot::channel();
+        let message = OwnerMessage::Head { conv, user, event, answer };
+        self.0.get(self.0.of_conv(conv)).send(message).await.ok()?;
+        head.await.ok()?
+    }
+}
+
+/// What a home actor is made of.
+pub(crate) struct HomeActor<S> {
+    pub(crate) store: S,
+    pub(crate) owners: Mailboxes<OwnerMessage>,
+    pub(crate) clock: Clock,
+    pub(crate) limits: Limits,
+    pub(crate) mailbox: mpsc::Receiver<HomeMessage>,
+    pub(crate) links: Arc<Links>,
+    pub(crate) stats: Arc<HomeStats>,
+}
+
+struct Work<S> {
+    lists: Lists<S, OwnerHeads>,
+    log_id: [u8; 16],
+    clock: Clock,
+    limits: Limits,
+    home: Home,
+    links: Arc<Links>,
+    stats: Arc<HomeStats>,
+    became: mpsc::UnboundedSender<Became>,
+    turns: Arc<Semaphore>,
+    replies: Replies,
+    hints: HashMap<u32, Vec<OutgoingHint>>,
+}
+
+impl<S: Store> HomeActor<S> {
+    /// Works until it is told to stop, or nobody can tell it anything any more.
+    pub(crate) async fn run(self) {
+        let Self { store, owners, clock, limits, mut mailbox, links, stats } = self;
+        // Not bounded by its type, but by the lists under way.
+        let (became, mut results) = mpsc::unbounded_channel();
+        let mut work = Work {
+            log_id: store.log_id(),
+            lists: Lists::new(store, OwnerHeads(owners)),
+            clock,
+            limits,
+            home: Home::default(),
+            links,
+            stats,
+            became,
+            turns: Arc::new(Semaphore::new(limits::LISTS_MAX)),
+            replies: Replies::default(),
+            hints: HashMap::new(),
+        };
+        work.run(&mut mailbox, &mut results).await;
+    }
+}
+
+impl<S: Store> Work<S> {
+    async fn run(
+        &mut self,
+        mailbox: &mut mpsc::Receiver<HomeMessage>,
+        results: &mut mpsc::UnboundedReceiver<Became>,
+    ) {
+        let mut ticks = interval(Duration::from_millis(limits::TICK_MS));
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut messages = Vec::new();
+        loop {
+            tokio::select! {
+                biased;
+                Some(became) = results.recv() => self.became(became),
+                count = mailbox.recv_many(&mut messages, limits::TURN_MESSAGES) => {
+                    if count == 0 {
+                        return;
+                    }
+                }
+                _ = ticks.tick() => self.tick(),
+            }
+            for message in messages.drain(..) {
+                if let HomeMessage::Stop { done } = message {
+                    // Whoever waited for it may be gone.
+                    let _ = done.send(());
+                    return;
+                }
+                self.message(message);
+            }
+            for _ in 0..limits::TURN_MESSAGES {
+                let Ok(became) = results.try_recv() else { break };
+                self.became(became);
+            }
+            self.end_turn();
+        }
+    }
+
+    fn message(&mut self, message: HomeMessage) {
+        match message {
+            HomeMessage::Calls(calls) => {
+                for call in calls {
+                    self.call(call);
+                }
+            }
+            HomeMessage::Deliver(deliveries) => {
+                for delivery in deliveries.iter() {
+                    self.deliver(delivery);
+                }
+            }
+            HomeMessage::LinkLost(link) => self.home.link_lost(link),
+            HomeMessage::Stop { .. } => {}
+        }
+    }
+
+    fn call(&mut self, call: Call) {
+        match call {
+            Call::Register(registration) => self.register(registration),
+            Call::Unregister { user, connection } => self.home.unregister(user, connection),
+            Call::Ask { request, link, user, op } => self.ask(link, request, user, op),
+        }
+    }
+
+    /// Registers, then reads: what is committed later finds the connection.
+    fn register(&mut self, registration: Registration) {
+        let Registration { connection, user, device, .. } = &registration;
+        let evicted = self.home.register(user.id, device, *connection, self.limits.devices_max);
+        for gone in evicted {
+            let reply = Reply::Evict { connection: gone.connection, too_many: gone.too_many };
+            self.replies.push(gone.connection.link, reply);
+        }
+        self.stats.registered();
+        let at_ms = self.clock.now().wall_ms;
+        let (user, cursor) = (user.id, registration.cursor);
+        let (connection, request) = (*connection, registration.request);
+        let (lists, log_id, limits) = (self.lists.clone(), self.log_id, self.limits.clone());
+        let registration = Box::new(registration);
+        let begun = self.begin(async move {
+            let page = lists.changes(user, cursor, PAGE_ITEMS_MAX as usize, at_ms).await;
+            let body = page.map(|page| welcome(&registration, &page, log_id, at_ms, &limits));
+            Became::Welcome { registration, at_ms, body: body.map_err(refusal) }
+        });
+        if !begun {
+            self.home.unregister(user, connection);
+            self.refuse(connection.link, request, Refusal::Overloaded);
+        }
+    }
+
+    fn ask(&mut self, link: u32, request: u64, user: UserId, op: HomeOp) {
+        let lists = self.lists.clone();
+        let now_ms = self.clock.now().wall_ms;
+        let begun = self.begin(async move {
+            let body = match op {
+                HomeOp::Conversations { after, limit } => {
+                    lists.conversations(user, after, limit).await
+                }
+                HomeOp::Changes { cursor, limit } => {
+                    lists.changes(user, cursor, limit, now_ms).await.map(|page| changes(&page))
+                }
+            };
+            Became::List { link, request, body: body.map_err(refusal) }
+        });
+        if !begun {
+            self.refuse(link, request, Refusal::Overloaded);
+        }
+    }
+
+    /// Begins a list. False if too many wait already.
+    fn begin(&self, list: impl Future<Output = Became> + Send + 'static) -> bool {
+        let became = self.became.clone();
+        let turns = Arc::clone(&self.turns);
+        if !self.stats.list_begins() {
+            return false;
+        }
+        let stats = Arc::clone(&self.stats);
+        tokio::spawn(async move {
+            let turn = turns.acquire().await;
+            let result = list.await;
+            drop(turn);
+            stats.list_ends();
+            // Nobody listens after the actor has stopped.
+            let _ = became.send(result);
+        });
+        true
+    }
+
+    fn became(&mut self, became: Became) {
+        match became {
+            Became::Welcome { registration, at_ms, body } => {
+                let Registration { request, connection, user, .. } = *registration;
+                let welcomed = body.is_ok();
+                self.answer(connection.link, request, body);
+                if welcomed {
+                    self.home.welcomed(user.id, connection, at_ms);
+                } else {
+                    self.home.unregister(user.id, connection);
+                }
+            }
+            Became::List { link, request, body } => self.answer(link, request, body),
+            Became::Repaired { repair, frame: Some(frame) } => self.repaired(repair, frame),
+            Became::Repaired { repair, frame: None } => self.home.repair_failed(repair),
+        }
+    }
+
+    fn answer(&mut self, link: u32, request: u64, body: Result<Bytes, Refusal>) {
+        match body {
+            Ok(body) => {
+                let reply = Reply::Answer { request, part: 0, body, refusal: None };
+                self.replies.push(link, reply);
+            }
+            Err(refusal) => self.refuse(link, request, refusal),
+        }
+    }
+
+    fn refuse(&mut self, link: u32, request: u64, refusal: Refusal) {
+        let body = refusal.frame();
+        self.replies.push(link, Reply::Answer { request, part: 0, body, refusal: Some(refusal) });
+    }
+
+    /// One hint for all connections of a link, or as many as their number needs.
+    fn deliver(&mut self, delivery: &Delivery) {
+        let hints = &mut self.hints;
+        let mut count = 0;
+        let mut begun: HashMap<u32, usize> = HashMap::new();
+        self.home.deliver(delivery, |user, connection| {
+            count += 1;
+            let of_link = hints.entry(connection.link).or_default();
+            let index = *begun.entry(connection.link).or_insert(usize::MAX);
+            let full =
+                of_link.get(index).is_none_or(|hint| hint.slots.len() >= HINT_RECIPIENTS_MAX);
+            if full {
+                begun.insert(connection.link, of_link.len());
+                of_link.push(OutgoingHint::new(delivery.frame.clone()));
+            }
+            if let Some(hint) = of_link.last_mut() {
+                hint.add(user, connection);
+            }
+        });
+        self.stats.hinted(count);
+    }
+
+    fn repaired(&mut self, repair: Repair, frame: Bytes) {
+        if !self.home.has(repair.user, repair.connection) {
+            return;
+        }
+        let mut hint = OutgoingHint::new(frame);
+        hint.add(repair.user, repair.connection);
+        let Some(queue) = self.links.get(repair.connection.link) else { return };
+        if queue.hint(vec![hint]).is_empty() {
+            self.stats.repaired();
+        } else {
+            self.home.repair_failed(repair);
+        }
+    }
+
+    fn end_turn(&mut self) {
+        // Before the hints, so that a welcome comes before what follows it.
+        self.replies.send(&self.links);
+        let now_ms = self.clock.now().wall_ms;
+        for (link, hints) in std::mem::take(&mut self.hints) {
+            let Some(queue) = self.links.get(link) else { continue };
+            for refused in queue.hint(hints) {
+                self.stats.dropped(refused.slots.len());
+                for (user, connection) in refused.targets(link) {
+                    self.home.not_sent(user, connection, now_ms);
+                }
+            }
+        }
+    }
+
+    fn tick(&mut self) {
+        self.stats.put(self.home.sessions(), self.home.stale());
+        let links = Arc::clone(&self.links);
+        let has_room = |link| links.get(link).is_some_and(|queue| queue.has_room());
+        for repair in self.home.repairs(limits::LISTS_MAX, has_room) {
+            let lists = self.lists.clone();
+            let now_ms = self.clock.now().wall_ms;
+            let cursor = Cursor { log_id: self.log_id, moment_ms: repair.since_ms, rest: None };
+            let begun = self.begin(async move {
+                let limit = PAGE_ITEMS_MAX as usize;
+                let page = lists.changes(repair.user, Some(cursor), limit, now_ms).await;
+                let page = page.inspect_err(|error| warn!(%error, "a repair has to wait"));
+                Became::Repaired { repair, frame: page.ok().map(|page| changes(&page)) }
+            });
+            if !begun {
+                self.home.repair_failed(repair);
+            }
+        }
+    }
+}
+
+fn refusal(error: StoreError) -> Refusal {
+    warn!(%error, "the store did not answer a list");
+    Refusal::Unavailable
+}
+
+fn changes(page: &crate::home::lists::ChangesPage) -> Bytes {
+    event::frame(v1::Body::Changes(v1::Changes {
+        items: page.changes(),
+        cursor: page.cursor.encode().into(),
+        more: page.more,
+        sync: page.sync().into(),
+    }))
+}
+
+/// What the router knows of a welcome. The edge adds its heartbeat, and its own limits.
+fn welcome(
+    registration: &Registration,
+    page: &crate::home::lists::ChangesPage,
+    log_id: [u8; 16],
+    time_ms: u64,
+    limits: &Limits,
+) -> Bytes {
+    let frame = v1::ServerFrame {
+        id: None,
+        body: Some(v1::Body::Welcome(v1::Welcome {
+            user: (&*registration.user.name).into(),
+            device: (&*registration.device).into(),
+            session: format!("{:016x}", registration.session_id).into(),
+            time_ms,
+            heartbeat_ms: 0,
+            limits: Some(welcome_limits(limits)),
+            server: Some(v1::ServerInfo { version: env!("CARGO_PKG_VERSION").into() }),
+            log_id: id::text(&log_id).into(),
+            sync: page.sync().into(),
+            changes: page.changes(),
+            more: page.more,
+            cursor: page.cursor.encode().into(),
+        })),
+    };
+    frame.encode_to_vec().into()
+}
+
+fn welcome_limits(limits: &Limits) -> v1::Limits {
+    let small = |limit: usize| u32::try_from(limit).unwrap_or(u32::MAX);
+    v1::Limits {
+        text_bytes_max: limits.text_bytes_max as u64,
+        group_members_max: small(limits.group_members_max),
+        page_events_max: throng_wire::limits::PAGE_EVENTS_MAX,
+        sync_convs_max: small(throng_wire::limits::SYNC_CONVS_MAX),
+        devices_max: small(limits.devices_max),
+        ..v1::Limits::default()
+    }
+}

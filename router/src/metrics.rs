@@ -1,0 +1,160 @@
+//! What the router counts. Actors publish; whoever asks sums up.
+
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use crate::limits::{LISTS_MAX, LISTS_WAITING_MAX};
+use crate::owner::{Counters, Gauges};
+
+/// Of one owner actor.
+#[derive(Debug, Default)]
+pub(crate) struct OwnerStats(Mutex<(Counters, Gauges)>);
+
+impl OwnerStats {
+    /// Publishes.
+    pub(crate) fn put(&self, counters: Counters, gauges: Gauges) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = (counters, gauges);
+    }
+
+    fn get(&self) -> (Counters, Gauges) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Of one home actor.
+#[derive(Debug, Default)]
+pub(crate) struct HomeStats {
+    sessions: AtomicUsize,
+    stale: AtomicUsize,
+    lists: AtomicUsize,
+    registrations: AtomicU64,
+    hints: AtomicU64,
+    dropped: AtomicU64,
+    repairs: AtomicU64,
+}
+
+impl HomeStats {
+    pub(crate) fn put(&self, sessions: usize, stale: usize) {
+        self.sessions.store(sessions, Relaxed);
+        self.stale.store(stale, Relaxed);
+    }
+
+    pub(crate) fn registered(&self) {
+        self.registrations.fetch_add(1, Relaxed);
+    }
+
+    pub(crate) fn hinted(&self, connections: u64) {
+        self.hints.fetch_add(connections, Relaxed);
+    }
+
+    pub(crate) fn dropped(&self, connections: usize) {
+        self.dropped.fetch_add(connections as u64, Relaxed);
+    }
+
+    pub(crate) fn repaired(&self) {
+        self.repairs.fetch_add(1, Relaxed);
+    }
+
+    /// Counts a list in, unless too many are under way or wait.
+    pub(crate) fn list_begins(&self) -> bool {
+        let full = self.lists.load(Relaxed) >= LISTS_MAX + LISTS_WAITING_MAX;
+        if !full {
+            self.lists.fetch_add(1, Relaxed);
+        }
+        !full
+    }
+
+    /// Counts it out.
+    pub(crate) fn list_ends(&self) {
+        self.lists.fetch_sub(1, Relaxed);
+    }
+}
+
+/// All that is counted.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Stats {
+    pub(crate) owners: Vec<Arc<OwnerStats>>,
+    pub(crate) homes: Vec<Arc<HomeStats>>,
+}
+
+/// A number with its name, as Prometheus wants them.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Metric {
+    /// Name, units last; counters end in `_total`.
+    pub name: &'static str,
+    /// What it tells.
+    pub help: &'static str,
+    /// The value.
+    pub value: f64,
+    /// It only grows.
+    pub counter: bool,
+}
+
+fn counter(name: &'static str, help: &'static str, value: u64) -> Metric {
+    Metric { name, help, value: value as f64, counter: true }
+}
+
+fn gauge(name: &'static str, help: &'static str, value: usize) -> Metric {
+    Metric { name, help, value: value as f64, counter: false }
+}
+
+impl Stats {
+    /// Sums up.
+    pub(crate) fn metrics(&self, links: usize, batches_waiting: usize) -> Vec<Metric> {
+        let mut metrics = self.owner_metrics();
+        metrics.extend(self.home_metrics());
+        metrics.push(gauge("router_links", "Links of edges", links));
+        metrics.push(gauge(
+            "router_owner_batches_waiting",
+            "Batches of requests in the mailboxes of owners",
+            batches_waiting,
+        ));
+        metrics
+    }
+
+    fn owner_metrics(&self) -> Vec<Metric> {
+        let all: Vec<(Counters, Gauges)> = self.owners.iter().map(|owner| owner.get()).collect();
+        let sum = |of: fn(&Counters) -> u64| all.iter().map(|(counters, _)| of(counters)).sum();
+        let level = |of: fn(&Gauges) -> usize| all.iter().map(|(_, gauges)| of(gauges)).sum();
+        vec![
+            counter("router_appends_total", "Appends sent to the store", sum(|c| c.batches)),
+            counter("router_append_rows_total", "Events in them", sum(|c| c.rows)),
+            counter("router_commits_total", "Appends committed", sum(|c| c.commits)),
+            counter("router_commit_rows_total", "Events committed", sum(|c| c.committed_rows)),
+            counter(
+                "router_commit_milliseconds_total",
+                "Time from sending an append to its commit, summed over commits",
+                sum(|c| c.commit_ms),
+            ),
+            counter("router_appends_unknown_total", "Unknown outcomes", sum(|c| c.unknown)),
+            counter("router_loads_total", "Conversations loaded", sum(|c| c.loads)),
+            counter("router_load_failures_total", "Loads that failed", sum(|c| c.load_failures)),
+            counter("router_reads_total", "Reads of events from the store", sum(|c| c.reads)),
+            counter("router_id_lookups_total", "Reads for the sake of one id", sum(|c| c.scans)),
+            counter("router_duplicates_total", "Retries answered as before", sum(|c| c.duplicates)),
+            counter("router_refused_total", "Writes refused", sum(|c| c.refused)),
+            counter("router_overloaded_total", "Refused as too many wait", sum(|c| c.overloaded)),
+            gauge("router_conversations", "Conversations in memory", level(|g| g.conversations)),
+            gauge("router_conversation_bytes", "Memory they use, about", level(|g| g.bytes)),
+            gauge("router_conversations_busy", "With something under way", level(|g| g.busy)),
+        ]
+    }
+
+    fn home_metrics(&self) -> Vec<Metric> {
+        let level = |of: fn(&HomeStats) -> &AtomicUsize| {
+            self.homes.iter().map(|home| of(home).load(Relaxed)).sum()
+        };
+        let sum = |of: fn(&HomeStats) -> &AtomicU64| {
+            self.homes.iter().map(|home| of(home).load(Relaxed)).sum()
+        };
+        vec![
+            gauge("router_sessions", "Connections registered", level(|h| &h.sessions)),
+            gauge("router_sessions_stale", "Connections to be repaired", level(|h| &h.stale)),
+            gauge("router_lists", "Lists being read or waiting for it", level(|h| &h.lists)),
+            counter("router_registrations_total", "Registrations", sum(|h| &h.registrations)),
+            counter("router_hints_total", "Frames for connections", sum(|h| &h.hints)),
+            counter("router_hints_dropped_total", "Of them without room", sum(|h| &h.dropped)),
+            counter("router_repairs_total", "Connections repaired", sum(|h| &h.repairs)),
+        ]
+    }
+}
