@@ -47,7 +47,8 @@ pub enum Arm {
     /// Only readiness is awaited: ~265 bytes of kernel memory, one more step on the first byte
     /// (the driver turns hot by itself when bytes come).
     Cold,
-    /// Nothing is received: the peer is held back by its window.
+    /// Nothing is received: the peer is held back by its window. Bytes that were taken from the
+    /// socket before this took effect are still delivered.
     Off,
 }
 
@@ -176,6 +177,22 @@ pub enum Event<'a> {
 }
 
 /// Takes the events of a turn.
+///
+/// Received bytes cannot be kept beyond the call:
+///
+/// ```compile_fail,E0521
+/// use throng_ring::{Event, Handler, Io};
+///
+/// struct Keeps(Vec<&'static mut [u8]>);
+///
+/// impl<I: Io> Handler<I> for Keeps {
+///     fn event(&mut self, _io: &mut I, event: Event<'_>) {
+///         if let Event::Received { data, .. } = event {
+///             self.0.push(data);
+///         }
+///     }
+/// }
+/// ```
 pub trait Handler<I: Io> {
     /// One event. Must return soon: a turn is bounded by the handler's own budget.
     fn event(&mut self, io: &mut I, event: Event<'_>);
@@ -216,13 +233,15 @@ pub trait Io {
     /// The table is full.
     fn adopt(&mut self, socket: OwnedFd) -> io::Result<ConnId>;
 
-    /// Changes how a connection waits for input.
+    /// Changes how a connection waits for input. A new connection is [`Arm::Off`]; one that is being
+    /// made can be armed from its [`Event::Connected`] on.
     fn arm(&mut self, conn: ConnId, arm: Arm);
 
     /// Sends. One send is in flight per connection.
     ///
     /// # Errors
-    /// Gives the batch back while the one before is in flight, or if the connection is stale.
+    /// Gives the batch back while the one before is in flight, if the connection is stale, not
+    /// connected or closed, or if the batch is empty or has too many pieces.
     fn send(&mut self, conn: ConnId, batch: SendBatch) -> Result<(), SendBatch>;
 
     /// Whether a send is in flight.
@@ -234,7 +253,8 @@ pub trait Io {
     /// Gives a buffer back unused.
     fn recycle(&mut self, buffer: Vec<u8>);
 
-    /// Ends a connection; [`Event::Closed`] follows. `Abort` after `Graceful` hastens it.
+    /// Ends a connection. Its only further event is [`Event::Closed`]: what still comes, and how the
+    /// send in flight ends, is not told. `Abort` after `Graceful` hastens it.
     fn close(&mut self, conn: ConnId, kind: CloseKind);
 
     /// The driver's clock at the start of this turn. Virtual in the simulation: callers take time
@@ -257,7 +277,9 @@ pub trait Driver {
     fn io(&mut self) -> &mut Self::Io;
 
     /// Submits what is queued, waits at most `wait` (zero: only looks) for at least one completion,
-    /// and hands out what came.
+    /// and hands out what came: at most [`crate::limits::EVENTS_PER_TURN_MAX`] completions, and no
+    /// more once the handler has used the turn's budget of time. What is left comes with the next
+    /// turn, which then does not wait.
     ///
     /// # Errors
     /// The ring itself failed: the shard cannot go on.

@@ -36,6 +36,17 @@ struct RingUpdate {
 }
 
 const IORING_REGISTER_RING_FDS: u32 = 20;
+const IORING_UNREGISTER_RING_FDS: u32 = 21;
+
+impl Drop for Ring {
+    fn drop(&mut self) {
+        if let Some(offset) = self.registered {
+            let mut update = RingUpdate { offset, reserved: 0, data: 0 };
+            // Fails only on another thread than the one that registered, which has ended then.
+            let _ = self.update_registration(IORING_UNREGISTER_RING_FDS, &mut update);
+        }
+    }
+}
 
 impl Ring {
     /// A ring with these numbers of entries.
@@ -62,25 +73,26 @@ impl Ring {
         self.uring.submitter()
     }
 
-    /// Registers the ring's own descriptor, which saves its look-up in every call.
+    /// Registers the ring's own descriptor, which saves its look-up in every call. A thread has
+    /// room for 16 of them; a ring past that goes without.
     pub(super) fn register_itself(&mut self) -> io::Result<()> {
         let fd = self.uring.as_raw_fd();
         let mut update = RingUpdate { offset: u32::MAX, reserved: 0, data: fd as u64 };
-        // SAFETY: the call reads and writes one `io_uring_rsrc_update`, which `update` is.
-        let result = unsafe {
-            libc::syscall(
-                libc::SYS_io_uring_register,
-                fd,
-                IORING_REGISTER_RING_FDS,
-                &raw mut update,
-                1u32,
-            )
-        };
-        if result != 1 {
-            return Err(io::Error::last_os_error());
+        match self.update_registration(IORING_REGISTER_RING_FDS, &mut update) {
+            Ok(()) => self.registered = Some(update.offset),
+            Err(error) if error.raw_os_error() == Some(libc::EBUSY) => {}
+            Err(error) => return Err(error),
         }
-        self.registered = Some(update.offset);
         Ok(())
+    }
+
+    fn update_registration(&self, operation: u32, update: &mut RingUpdate) -> io::Result<()> {
+        let fd = self.uring.as_raw_fd();
+        let update = std::ptr::from_mut(update);
+        // SAFETY: both operations read and write one `io_uring_rsrc_update`, which `update` is.
+        let result =
+            unsafe { libc::syscall(libc::SYS_io_uring_register, fd, operation, update, 1u32) };
+        if result == 1 { Ok(()) } else { Err(io::Error::last_os_error()) }
     }
 
     /// Queues an operation; it is submitted by the next [`Ring::enter`], or now if the queue is full.
