@@ -1,5 +1,5 @@
 //! Any bytes get the same verdict as a request, however they trickle in; a request that may be
-//! upgraded is answered with a response that our client accepts; and any bytes are safe as a response.
+//! upgraded is answered with a response that our client accepts; any bytes are safe as a response.
 //!
 //! Input: one byte of part length, then the head.
 

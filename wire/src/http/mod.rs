@@ -7,7 +7,7 @@
 //! [`encode_switching_protocols`]; anything else by [`encode_response`]. Every response but 101
 //! says `Connection: close`: one connection serves one request.
 //!
-//! Bytes after `consumed` belong to the WebSocket; a client may send frames right behind its request.
+//! Bytes after `consumed` belong to the WebSocket: frames may come right behind a request.
 //!
 //! Client: [`encode_upgrade_request`], then [`parse_upgrade_response`].
 

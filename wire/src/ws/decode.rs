@@ -2,20 +2,16 @@
 //!
 //! Two ways through [`Decoder::next`]. A data frame that is a whole message and lies whole in the
 //! input, with nothing held from before, is unmasked and lent where it lies: no copy, no
-//! allocation, no state touched. Everything else goes through `advance`, which keeps what must outlive the
-//! input in one boxed [`Held`]: part of a header, the frame whose payload is under way, the
-//! message so far, and a control frame that was cut. The box goes with the call after the event
-//! that empties it.
-//!
-//! Memory follows what arrived, not what was announced: a peer that declares a large message and
-//! sends one byte of it costs 1 KiB.
+//! allocation, no state touched. Everything else goes through `advance`, which keeps what must
+//! outlive the input in one boxed [`Held`]: part of a header, the frame whose payload is under
+//! way, the message so far, and a control frame that was cut. The box goes with the call after the
+//! event that empties it.
 
 use std::ops::Range;
 
-use super::frame::{self, CONTROL_BYTES_MAX, Expected, HEADER_BYTES_MAX, Received};
-use super::text::{self, TextAssembly};
-use super::{Close, MaskKey, Opcode, ProtocolError, mask};
-use crate::limits::{ASSEMBLY_BYTES_MIN, ASSEMBLY_GROWTH};
+use super::frame::{self, Expected, HEADER_BYTES_MAX};
+use super::held::{Frame, Held, Kept, Message};
+use super::{Close, MaskKey, Opcode, ProtocolError, mask, text};
 
 /// Which end of the connection the decoder works for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -88,54 +84,12 @@ pub struct Decoder {
 // Paid for every connection, idle or not.
 const _: () = assert!(size_of::<Decoder>() == 16);
 
-/// What outlives the input.
-#[derive(Debug, Default)]
-struct Held {
-    header: Short<HEADER_BYTES_MAX>,
-    frame: Option<Frame>,
-    message: Message,
-    control: Short<CONTROL_BYTES_MAX>,
-    /// What the last event lent; freed by the next call.
-    lent: Option<Kept>,
-}
-
-/// A frame whose header is known.
-#[derive(Clone, Copy, Debug)]
-struct Frame {
-    opcode: Opcode,
-    fin: bool,
-    /// The key for the next byte.
-    key: MaskKey,
-    remaining: usize,
-}
-
-#[derive(Debug, Default)]
-enum Message {
-    #[default]
-    None,
-    Text(TextAssembly),
-    Binary(Vec<u8>),
-}
-
-/// Bytes with a small bound.
-#[derive(Debug)]
-struct Short<const BYTES_MAX: usize> {
-    bytes: [u8; BYTES_MAX],
-    length: usize,
-}
-
 /// An event before it is lent.
 enum Ready {
     /// Unmasked in the input.
     InPlace(Opcode, Range<usize>),
     /// In [`Held`].
     Kept(Kept),
-}
-
-#[derive(Clone, Copy, Debug)]
-enum Kept {
-    Message,
-    Control(Opcode),
 }
 
 impl Decoder {
@@ -380,89 +334,4 @@ fn lend(opcode: Opcode, payload: &[u8]) -> Result<Event<'_>, ProtocolError> {
         Opcode::Close => Event::Close(Close::parse(payload)?),
         Opcode::Binary | Opcode::Continuation => Event::Binary(payload),
     })
-}
-
-impl Held {
-    fn is_empty(&self) -> bool {
-        self.header.length == 0
-            && self.frame.is_none()
-            && self.control.length == 0
-            && matches!(self.message, Message::None)
-    }
-}
-
-impl Message {
-    fn len(&self) -> usize {
-        match self {
-            Self::None => 0,
-            Self::Text(text) => text.len(),
-            Self::Binary(bytes) => bytes.len(),
-        }
-    }
-
-    /// A data frame begins that cannot be lent from the input.
-    fn begin(&mut self, opcode: Opcode) {
-        match opcode {
-            Opcode::Text => *self = Self::Text(TextAssembly::default()),
-            Opcode::Binary => *self = Self::Binary(Vec::new()),
-            _ => {}
-        }
-    }
-
-    /// Appends an unmasked part of a message that will not exceed `bytes_max`.
-    fn push(&mut self, part: &[u8], bytes_max: usize) -> Result<(), ProtocolError> {
-        match self {
-            Self::None => Ok(()),
-            Self::Text(text) => {
-                let capacity = capacity(text.len() + part.len(), text.capacity(), bytes_max);
-                text.reserve(capacity);
-                text.push(part)
-            }
-            Self::Binary(bytes) => {
-                let capacity = capacity(bytes.len() + part.len(), bytes.capacity(), bytes_max);
-                bytes.reserve_exact(capacity - bytes.len());
-                bytes.extend_from_slice(part);
-                Ok(())
-            }
-        }
-    }
-}
-
-/// The capacity of a buffer that is to hold `needed` bytes now and at most `bytes_max` later.
-fn capacity(needed: usize, capacity: usize, bytes_max: usize) -> usize {
-    if needed <= capacity {
-        return capacity;
-    }
-    (needed * ASSEMBLY_GROWTH).max(ASSEMBLY_BYTES_MIN).min(bytes_max)
-}
-
-impl<const BYTES_MAX: usize> Default for Short<BYTES_MAX> {
-    fn default() -> Self {
-        Self { bytes: [0; BYTES_MAX], length: 0 }
-    }
-}
-
-impl<const BYTES_MAX: usize> Short<BYTES_MAX> {
-    fn as_slice(&self) -> &[u8] {
-        &self.bytes[..self.length]
-    }
-
-    /// Appends what there is room for.
-    fn fill_from(&mut self, bytes: &[u8]) {
-        let free = &mut self.bytes[self.length..];
-        let taken = bytes.len().min(free.len());
-        free[..taken].copy_from_slice(&bytes[..taken]);
-        self.length += taken;
-    }
-}
-
-impl From<Received> for Frame {
-    fn from(header: Received) -> Self {
-        Self {
-            opcode: header.opcode,
-            fin: header.fin,
-            key: header.key,
-            remaining: header.payload_bytes,
-        }
-    }
 }

@@ -1,7 +1,7 @@
 //! Masking and unmasking (RFC 6455 section 5.3), which are the same operation, in place.
 //!
 //! Written as whole 64-bit words over exact chunks, which the compiler turns into vector
-//! instructions; an overlapping last word instead of the tail of bytes was measured, and is no faster.
+//! instructions; an overlapping last word instead of the tail of bytes was measured: no faster.
 
 use super::MaskKey;
 

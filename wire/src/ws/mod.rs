@@ -34,7 +34,7 @@
 //!
 //! Sending: the functions of [`encode`] append whole frames to the caller's buffer, so that a
 //! frame for many recipients is encoded once; [`encode::header`] gives the header alone for a
-//! payload that travels by reference. Extensions are never negotiated, so a set RSV bit is an error.
+//! payload that travels by reference. No extension is ever negotiated: a set RSV bit is an error.
 
 pub mod accept;
 mod close;
@@ -42,6 +42,7 @@ mod decode;
 pub mod encode;
 mod error;
 mod frame;
+mod held;
 mod mask;
 mod text;
 
