@@ -24,8 +24,18 @@ use crate::shard::{Control, Handle};
 /// A shard that does not answer within this time is left out of a scrape.
 const SNAPSHOT_DEADLINE: Duration = Duration::from_secs(1);
 
-/// Numbers of other parts of the process: name, meaning, whether it only grows, value.
-pub type Numbers = Vec<(&'static str, &'static str, bool, u64)>;
+/// A number of another part of the process.
+#[derive(Clone, Copy, Debug)]
+pub struct Number {
+    /// Name without prefix and without `_total`.
+    pub name: &'static str,
+    /// What it tells.
+    pub meaning: &'static str,
+    /// A counter, not a gauge.
+    pub only_grows: bool,
+    /// The value.
+    pub value: f64,
+}
 
 /// What the admin port shows.
 pub struct Admin {
@@ -34,7 +44,7 @@ pub struct Admin {
     /// Whether new connections are welcome.
     pub is_ready: AtomicBool,
     /// Numbers of the parts beside the shards.
-    pub others: Box<dyn Fn() -> Numbers + Send + Sync>,
+    pub others: Box<dyn Fn() -> Vec<Number> + Send + Sync>,
 }
 
 impl fmt::Debug for Admin {
@@ -100,7 +110,7 @@ pub(crate) async fn snapshots(shards: &[Handle]) -> Vec<Snapshot> {
 #[derive(Debug)]
 struct Scrape {
     shards: Vec<Snapshot>,
-    others: Numbers,
+    others: Vec<Number>,
 }
 
 impl Collector for Scrape {
@@ -167,13 +177,13 @@ impl Scrape {
     }
 
     fn encode_others(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
-        for &(name, meaning, grows, value) in &self.others {
-            let kind = if grows { MetricType::Counter } else { MetricType::Gauge };
+        for &Number { name, meaning, only_grows, value } in &self.others {
+            let kind = if only_grows { MetricType::Counter } else { MetricType::Gauge };
             let mut metric = encoder.encode_descriptor(name, meaning, None::<&Unit>, kind)?;
-            if grows {
-                count(&mut metric, value)?;
+            if only_grows {
+                metric.encode_counter::<NoLabelSet, _, u64>(&value, None)?;
             } else {
-                metric.encode_gauge(&(value as i64))?;
+                metric.encode_gauge(&value)?;
             }
         }
         Ok(())

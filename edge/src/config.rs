@@ -83,7 +83,7 @@ settings! {
         /// Send every message back; no sessions, no store: for conformance suites and benchmarks
         #[arg(num_args = 0..=1, default_missing_value = "true")]
         echo: bool = |echo| echo;
-        /// Filter of the log on stderr, as RUST_LOG, which wins [default: info]
+        /// Filter of the log on stderr, as RUST_LOG, which wins [default: info, warn for the store engine]
         log: String = |_| "info".to_owned();
         /// Bytes of one message from a client [default: 65536, with --echo 16 MiB]
         frame_bytes_max: u32 = |echo| if echo { limits::ECHO_FRAME_BYTES_MAX } else { limits::FRAME_BYTES_MAX };

@@ -113,8 +113,7 @@ pub const TURN_BUDGET: Duration = Duration::from_millis(2);
 /// Recipients served between two looks at the clock.
 pub const FANOUT_STEP: usize = 64;
 
-/// Hints that wait for their turn, in bytes of frames and lists. Beyond it hints are dropped: the
-/// log is the truth and clients repair a hole.
+/// Hints that wait for their turn, in bytes of frames and lists, before the link is not read.
 pub const FANOUT_BYTES_MAX: usize = 16 * 1024 * 1024;
 
 /// Hints kept for a connection between `hello` and `welcome`.
@@ -156,6 +155,9 @@ pub const START_DEADLINE: Duration = Duration::from_secs(30);
 
 /// How often the start looks whether all is up.
 pub const START_POLL: Duration = Duration::from_millis(5);
+
+/// What is logged: the store engine's own progress is of no interest to operators.
+pub const LOG_FILTER: &str = "info,fjall=warn,lsm_tree=warn";
 
 /// The window over which clients are told to reconnect when the process is stopped.
 pub const DRAIN_WINDOW: Duration = Duration::from_secs(10);

@@ -58,8 +58,8 @@ numbers! {
         stale_targets;
         /// Ephemeral frames dropped because the client did not keep up
         ephemeral_dropped;
-        /// Hints dropped because the fan-out backlog was full
-        hints_dropped;
+        /// Times that the link was not read because too many hints waited
+        link_holds;
         /// Gaps seen in the router's numbering of hints
         hint_gaps;
         /// Heartbeat pings sent because a client was silent

@@ -95,15 +95,11 @@ pub(super) struct Backlog {
 }
 
 impl Backlog {
-    /// Takes a hint. False: there is no room, and the log has to make up for it.
-    pub(super) fn push(&mut self, shared: Shared, targets: Vec<(u32, u32)>) -> bool {
+    /// Takes a hint. The caller stops reading the link when there are too many.
+    pub(super) fn push(&mut self, shared: Shared, targets: Vec<(u32, u32)>) {
         let running = Running { shared, targets, cursor: 0 };
-        if self.bytes + running.bytes() > limits::FANOUT_BYTES_MAX {
-            return false;
-        }
         self.bytes += running.bytes();
         self.queue.push_back(running);
-        true
     }
 
     /// The hint to go on with.
@@ -142,9 +138,10 @@ impl Core {
             }
             if (self.clocks.work)() >= until {
                 self.counters.fanout_continued += u64::from(!self.backlog.is_empty());
-                return;
+                break;
             }
         }
+        self.hold_link(io);
     }
 
     /// Serves some targets. True: it was the last of them.

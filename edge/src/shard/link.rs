@@ -3,8 +3,9 @@
 //! What is written in a turn leaves in one send. Requests cost credit; those that find none wait
 //! in a bounded queue, and beyond it are refused. When the link is lost nobody is disconnected:
 //! sends under way are answered `unknown`, other requests `unavailable`, and when the link is back
-//! all sessions are registered again, some per turn, and told what changed meanwhile. A gap in the
-//! numbering of hints is repaired in the same way.
+//! all sessions are registered again, some per turn, and told what changed meanwhile. While too many
+//! hints wait for their turn the link is not read: the router then leaves hints out, which it
+//! repairs itself, and the edge sees and counts the gap.
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -79,6 +80,8 @@ pub(super) struct Link {
     pub(super) cursor: String,
     /// The next slot whose session is registered again.
     repair: Option<u32>,
+    /// Not read at the moment.
+    is_held: bool,
 }
 
 impl Link {
@@ -100,6 +103,7 @@ impl Link {
             requests: Requests::default(),
             cursor: String::new(),
             repair: None,
+            is_held: false,
         }
     }
 
@@ -187,6 +191,7 @@ impl Link {
         self.waiting.clear();
         self.waiting_bytes = 0;
         self.repair = None;
+        self.is_held = false;
     }
 }
 
@@ -284,7 +289,10 @@ impl Core {
             }
         };
         match outcome {
-            Ok(()) => self.link.reader = reader,
+            Ok(()) => {
+                self.link.reader = reader;
+                self.hold_link(io);
+            }
             Err(why) => self.lose_link(io, &why),
         }
     }
@@ -334,17 +342,27 @@ impl Core {
         self.hints_lost(lost);
         let targets = hint.slots.iter().copied().zip(hint.sessions.iter().copied()).collect();
         let body = Bytes::copy_from_slice(&hint.frame);
-        if !self.backlog.push(Shared::new(body, hint.ephemeral), targets) {
-            self.counters.hints_dropped += 1;
-            self.hints_lost(u64::from(!hint.ephemeral));
-        }
+        self.backlog.push(Shared::new(body, hint.ephemeral), targets);
     }
 
-    /// Somebody may have missed something: everybody is registered again and told what changed.
     fn hints_lost(&mut self, lost: u64) {
         if lost > 0 {
             self.counters.hint_gaps += 1;
-            self.link.repair = Some(0);
+            tracing::debug!(shard = self.shard, lost, "hints were left out by the router");
+        }
+    }
+
+    /// Reads the link only while there is room for hints.
+    pub(super) fn hold_link<I: Io>(&mut self, io: &mut I) {
+        let Some(id) = self.link.conn else { return };
+        let bytes = self.backlog.bytes();
+        if !self.link.is_held && bytes > limits::FANOUT_BYTES_MAX {
+            self.link.is_held = true;
+            self.counters.link_holds += 1;
+            io.arm(id, Arm::Off);
+        } else if self.link.is_held && bytes <= limits::FANOUT_BYTES_MAX / 2 {
+            self.link.is_held = false;
+            io.arm(id, Arm::Hot);
         }
     }
 
