@@ -1,0 +1,242 @@
+//! The edge's end of a link, for tests.
+#![allow(dead_code, reason = "each test file uses what it needs")]
+
+use std::collections::VecDeque;
+use std::os::unix::net::UnixStream as StdUnixStream;
+use std::path::Path;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use throng_router::{Config, Router};
+use throng_store::embedded::{self, Embedded};
+use throng_wire::link::{self, Answers, FrameReader, ToEdge, ToRouter};
+use throng_wire::{Protobuf, id, v1};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::UnixStream;
+
+/// What is to be waited for at most.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// A router over the store in a directory.
+pub async fn router(dir: &Path) -> (Router, Embedded) {
+    let store = Embedded::open(embedded::Config::new(dir)).unwrap();
+    let router = Router::start(Config { workers: 2, ..Config::default() }, store.clone());
+    (router.await.unwrap(), store)
+}
+
+/// A UUIDv7 of now.
+pub fn uuid_v7(number: u8) -> String {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
+    id::text(&id::make_v7(now.as_millis() as u64, [number; 10]))
+}
+
+pub fn send_to(to: &str, id: &str, text: &str) -> v1::Op<'static> {
+    v1::Op::Send(v1::Send {
+        to: to.to_owned().into(),
+        client_msg_id: id.to_owned().into(),
+        content: Some(v1::Content::Text(text.to_owned().into())),
+        ..v1::Send::default()
+    })
+}
+
+pub fn send(conv: &str, id: &str, text: &str) -> v1::Op<'static> {
+    v1::Op::Send(v1::Send {
+        conv: conv.to_owned().into(),
+        client_msg_id: id.to_owned().into(),
+        content: Some(v1::Content::Text(text.to_owned().into())),
+        ..v1::Send::default()
+    })
+}
+
+/// What the router pushes.
+#[derive(Debug)]
+pub struct Pushed {
+    /// Slots, ascending.
+    pub slots: Vec<u32>,
+    pub frame: Vec<u8>,
+}
+
+/// One link, whose slot n has session 100 + n.
+pub struct Edge {
+    stream: UnixStream,
+    reader: FrameReader,
+    answers: Answers,
+    last_request: u64,
+    pub hints: VecDeque<Pushed>,
+    pub evicted: Vec<(u32, u32)>,
+    done: Vec<(u64, Vec<u8>, bool)>,
+}
+
+impl Edge {
+    pub async fn connect(router: &Router) -> Self {
+        let stream = StdUnixStream::from(router.connect().unwrap());
+        stream.set_nonblocking(true).unwrap();
+        let mut edge = Self {
+            stream: UnixStream::from_std(stream).unwrap(),
+            reader: FrameReader::new(),
+            answers: Answers::new(),
+            last_request: 0,
+            hints: VecDeque::new(),
+            evicted: Vec::new(),
+            done: Vec::new(),
+        };
+        let hello = link::Hello {
+            version_min: link::VERSION_MIN,
+            version_max: link::VERSION_MAX,
+            name: "test".into(),
+            ..link::Hello::default()
+        };
+        edge.write(&ToRouter::Hello(hello)).await;
+        edge
+    }
+
+    async fn write(&mut self, frame: &ToRouter<'_>) {
+        let mut out = Vec::new();
+        frame.encode(&mut out).unwrap();
+        self.stream.write_all(&out).await.unwrap();
+    }
+
+    fn session<'a>(slot: u32, user: &'a str, device: &'a str) -> link::Session<'a> {
+        link::Session { slot, session: 100 + slot, user: user.into(), device: device.into() }
+    }
+
+    /// Reads what the router says once.
+    async fn read(&mut self) {
+        let mut input = vec![0; 64 * 1024];
+        let read = tokio::time::timeout(PATIENCE, self.stream.read(&mut input));
+        let read = read.await.expect("the router says something in time").unwrap();
+        assert!(read > 0, "the router closed the link");
+        let mut rest = &input[..read];
+        while let Some(frame) = self.reader.next(&mut rest).unwrap() {
+            match ToEdge::decode(frame).unwrap() {
+                ToEdge::Answer(answer) => {
+                    if let Some(whole) = self.answers.push(answer).unwrap() {
+                        self.done.push((whole.request, whole.body.into_owned(), whole.failed));
+                    }
+                }
+                ToEdge::Hint(hint) => {
+                    let mut slots = hint.slots;
+                    slots.sort_unstable();
+                    self.hints.push_back(Pushed { slots, frame: hint.frame.into_owned() });
+                }
+                ToEdge::Evict(evict) => {
+                    self.evicted.push((evict.session.unwrap().slot, evict.code));
+                }
+                ToEdge::Bye(bye) => panic!("the router says goodbye: {}", bye.reason),
+                ToEdge::Welcome(_) | ToEdge::Credit(_) | ToEdge::Beacon(_) => {}
+            }
+        }
+    }
+
+    /// The answer to a request.
+    pub async fn answer(&mut self, request: u64) -> (Vec<u8>, bool) {
+        loop {
+            if let Some(at) = self.done.iter().position(|(done, _, _)| *done == request) {
+                let (_, body, failed) = self.done.remove(at);
+                return (body, failed);
+            }
+            self.read().await;
+        }
+    }
+
+    pub async fn register(
+        &mut self,
+        slot: u32,
+        user: &str,
+        device: &str,
+        cursor: &str,
+    ) -> v1::Welcome<'static> {
+        self.last_request += 1;
+        let request = self.last_request;
+        let register = link::Register {
+            request,
+            session: Some(Self::session(slot, user, device)),
+            cursor: cursor.into(),
+            session_id: 7,
+        };
+        self.write(&ToRouter::Register(register)).await;
+        let (body, failed) = self.answer(request).await;
+        assert!(!failed);
+        match v1::ServerFrame::decode(&body).unwrap().into_owned().body {
+            Some(v1::Body::Welcome(welcome)) => welcome,
+            other => panic!("not a welcome: {other:?}"),
+        }
+    }
+
+    pub async fn unregister(&mut self, slot: u32, user: &str, device: &str) {
+        let session = Some(Self::session(slot, user, device));
+        self.write(&ToRouter::Unregister(link::Unregister { session })).await;
+    }
+
+    /// Sends an operation; gives its number.
+    pub async fn begin(&mut self, slot: u32, user: &str, op: v1::Op<'_>) -> u64 {
+        self.begin_ordered(slot, user, op, (0, false)).await
+    }
+
+    pub async fn begin_ordered(
+        &mut self,
+        slot: u32,
+        user: &str,
+        op: v1::Op<'_>,
+        (order, first): (u64, bool),
+    ) -> u64 {
+        self.last_request += 1;
+        let frame = v1::ClientFrame { id: None, op: Some(op) }.encode_to_vec();
+        let request = link::Request {
+            request: self.last_request,
+            session: Some(Self::session(slot, user, "phone")),
+            frame: frame.into(),
+            deadline_ms: 10_000,
+            order,
+            first,
+            conv_id: Vec::new().into(),
+        };
+        self.write(&ToRouter::Request(request)).await;
+        self.last_request
+    }
+
+    /// The body of the answer to an operation.
+    pub async fn ask(&mut self, slot: u32, user: &str, op: v1::Op<'_>) -> v1::Body<'static> {
+        let request = self.begin(slot, user, op).await;
+        let (body, _) = self.answer(request).await;
+        v1::ServerFrame::decode(&body).unwrap().into_owned().body.expect("a body")
+    }
+
+    pub async fn ack(&mut self, slot: u32, user: &str, op: v1::Op<'_>) -> v1::Ack<'static> {
+        match self.ask(slot, user, op).await {
+            v1::Body::Ack(ack) => ack,
+            other => panic!("not an ack: {other:?}"),
+        }
+    }
+
+    pub async fn error(&mut self, slot: u32, user: &str, op: v1::Op<'_>) -> String {
+        match self.ask(slot, user, op).await {
+            v1::Body::Error(error) => error.code.into_owned(),
+            other => panic!("not an error: {other:?}"),
+        }
+    }
+
+    /// The next thing pushed: to which slots, and what.
+    pub async fn pushed(&mut self) -> (Vec<u32>, v1::Body<'static>) {
+        while self.hints.is_empty() {
+            self.read().await;
+        }
+        let pushed = self.hints.pop_front().unwrap();
+        let frame = v1::ServerFrame::decode(&pushed.frame).unwrap().into_owned();
+        (pushed.slots, frame.body.expect("a body"))
+    }
+
+    pub async fn event(&mut self) -> (Vec<u32>, v1::Event<'static>) {
+        match self.pushed().await {
+            (slots, v1::Body::Event(event)) => (slots, event),
+            other => panic!("not an event: {other:?}"),
+        }
+    }
+
+    /// Waits until a connection is closed by the router.
+    pub async fn evicted(&mut self) -> (u32, u32) {
+        while self.evicted.is_empty() {
+            self.read().await;
+        }
+        self.evicted.remove(0)
+    }
+}
