@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use crate::DecodeFault;
 
-const CHUNK: usize = 16;
+const WIDE: usize = 64;
 
 /// Must be escaped in a string: quote, backslash, control.
 #[inline]
@@ -12,18 +12,28 @@ const fn is_special(byte: u8) -> bool {
     byte < 0x20 || byte == b'"' || byte == b'\\'
 }
 
-/// Bytes before the first special one. Whole chunks at a time: the compiler makes it wide.
+/// Bytes before the first special one. Keys and names end soon; texts may be long.
 #[inline]
 pub(super) fn plain_len(bytes: &[u8]) -> usize {
-    let mut length = 0;
-    for chunk in bytes.chunks_exact(CHUNK) {
-        if chunk.iter().fold(false, |any, byte| any | is_special(*byte)) {
-            break;
-        }
-        length += CHUNK;
-    }
+    let near = plain_chunks::<16>(&bytes[..bytes.len().min(WIDE)]);
+    let length = if near < WIDE { near } else { near + plain_far(&bytes[near..]) };
     let tail = &bytes[length..];
     length + tail.iter().position(|byte| is_special(*byte)).unwrap_or(tail.len())
+}
+
+/// Whole chunks only. At this length the compiler makes the comparison wide.
+fn plain_far(bytes: &[u8]) -> usize {
+    let far = plain_chunks::<WIDE>(bytes);
+    far + plain_chunks::<16>(&bytes[far..])
+}
+
+/// Bytes in the chunks before the first one that holds a special byte.
+#[inline]
+fn plain_chunks<const LENGTH: usize>(bytes: &[u8]) -> usize {
+    let (chunks, _) = bytes.as_chunks::<LENGTH>();
+    let is_plain =
+        |chunk: &&[u8; LENGTH]| !chunk.iter().fold(false, |any, byte| any | is_special(*byte));
+    LENGTH * chunks.iter().take_while(is_plain).count()
 }
 
 /// Reads what follows an opening quote: the string, and the bytes consumed, closing quote included.
