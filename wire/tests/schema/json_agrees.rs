@@ -132,3 +132,18 @@ fn surrogate_pairs_are_one_character() {
     let rename = v1::Rename::from_json_str(r#"{"name": "\ud83e\udd80\n\/"}"#).unwrap();
     assert_eq!(rename.name, "🦀\n/");
 }
+
+#[test]
+fn an_escape_is_found_wherever_it_stands() {
+    for length in (0..200).chain([1000, 1023, 1024]) {
+        for at in (0..length).rev().take(130) {
+            let mut name = "x".repeat(length);
+            name.replace_range(at..=at, "\n");
+            let rename = v1::Rename { name: name.as_str().into(), ..Default::default() };
+            let mut text = Vec::new();
+            rename.write_json(&mut text);
+            assert_eq!(text.len(), r#"{"name":""}"#.len() + length + 1, "{at} of {length}");
+            assert_eq!(v1::Rename::from_json(&text).unwrap().name, name, "{at} of {length}");
+        }
+    }
+}
