@@ -96,6 +96,35 @@ fn a_connection_that_is_off_gets_nothing_until_it_is_armed() {
 }
 
 #[test]
+fn each_change_of_arms_takes_effect_and_the_next_one_too() {
+    let mut s = Simulated::new(SimConfig::default());
+    let (conn, peer) = s.pair(Arm::Off);
+    let arms = [Arm::Hot, Arm::Cold, Arm::Off];
+    for (from, to) in arms.iter().flat_map(|from| arms.iter().map(move |to| (*from, *to))) {
+        for arm in [from, to, from, to] {
+            s.driver.io().arm(conn, arm);
+            s.turns(3);
+            assert_eq!(peer.armed(), arm, "{from:?} and {to:?} in turn");
+        }
+    }
+}
+
+#[test]
+fn a_cold_connection_turns_hot_by_itself_and_cold_again_when_told() {
+    let mut s = Simulated::new(SimConfig::default());
+    let (conn, peer) = s.pair(Arm::Cold);
+    for _ in 0..3 {
+        assert_eq!(peer.armed(), Arm::Cold);
+        peer.write(b"knock");
+        s.turns(3);
+        assert_eq!(peer.armed(), Arm::Hot);
+        s.driver.io().arm(conn, Arm::Cold);
+        s.turns(3);
+    }
+    assert_eq!(s.recorder.bytes(conn), b"knock".repeat(3));
+}
+
+#[test]
 fn a_fin_ends_receiving_well_and_a_reset_with_its_error() {
     let mut s = Simulated::new(SimConfig::default());
     for arm in [Arm::Hot, Arm::Cold] {

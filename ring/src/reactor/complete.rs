@@ -90,12 +90,8 @@ impl<K: Kernel> Reactor<K> {
     fn input_ended<H: Handler<Self>>(&mut self, id: ConnId, result: i32, handler: &mut H) {
         let Some(conn) = self.table.get_mut(id) else { return };
         conn.flags.set(Flags::INPUT_ENDED);
-        match conn.phase {
-            Phase::Open => {
-                handler.event(self, Event::ReceiveEnd { conn: id, result: outcome(result) });
-            }
-            Phase::Lingering if result < 0 => conn.phase = Phase::Closing,
-            _ => {}
+        if conn.phase == Phase::Open {
+            handler.event(self, Event::ReceiveEnd { conn: id, result: outcome(result) });
         }
     }
 

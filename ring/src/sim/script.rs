@@ -9,8 +9,9 @@ use std::time::{Duration, Instant};
 
 use rustix::event::EventfdFlags;
 
+use crate::driver::Arm;
 use crate::sim::Faults;
-use crate::sim::world::{Socket, World};
+use crate::sim::world::{Op, Socket, World};
 
 /// The script's hold on a simulated driver's world.
 #[derive(Clone, Debug)]
@@ -145,6 +146,21 @@ impl Peer {
             end.reset = true;
             end.inbound.clear();
         });
+    }
+
+    /// How the driver's side waits for input: what its kernel has armed.
+    #[must_use]
+    pub fn armed(&self) -> Arm {
+        let world = self.world.borrow();
+        let mut armed = Arm::Off;
+        for (_, op) in &world.ops {
+            match op {
+                Op::Receive { socket } if *socket == self.socket => armed = Arm::Hot,
+                Op::Poll { socket } if *socket == self.socket => armed = Arm::Cold,
+                _ => {}
+            }
+        }
+        armed
     }
 
     /// Whether and how the driver's side ended.
