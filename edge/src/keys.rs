@@ -210,7 +210,8 @@ impl Keys {
     /// only key of its algorithm.
     fn find(&self, id: Option<&str>, algorithm: Algorithm) -> Option<&Key> {
         let mut fitting = self.keys.iter().filter(|key| {
-            key.algorithm == algorithm && (id.is_none() || key.id.is_none() || key.id.as_deref() == id)
+            key.algorithm == algorithm
+                && (id.is_none() || key.id.is_none() || key.id.as_deref() == id)
         });
         let first = fitting.next()?;
         let named = |key: &&Key| id.is_some() && key.id.as_deref() == id;
@@ -272,7 +273,9 @@ fn single(
         None => [JwtAlgorithm::EdDsa, JwtAlgorithm::Es256, JwtAlgorithm::Rs256]
             .into_iter()
             .find_map(|guess| pem(&bytes, guess).ok())
-            .ok_or_else(|| unusable(path, "neither an RSA, nor a P-256, nor an Ed25519 public key")),
+            .ok_or_else(|| {
+                unusable(path, "neither an RSA, nor a P-256, nor an Ed25519 public key")
+            }),
     }
 }
 
@@ -329,7 +332,9 @@ fn algorithm_of(jwk: &Jwk) -> Option<Algorithm> {
     let algorithm = match &jwk.algorithm {
         AlgorithmParameters::OctetKey(_) => Algorithm::HS256,
         AlgorithmParameters::RSA(_) => Algorithm::RS256,
-        AlgorithmParameters::EllipticCurve(ec) if ec.curve == EllipticCurve::P256 => Algorithm::ES256,
+        AlgorithmParameters::EllipticCurve(ec) if ec.curve == EllipticCurve::P256 => {
+            Algorithm::ES256
+        }
         AlgorithmParameters::OctetKeyPair(okp) if okp.curve == EllipticCurve::Ed25519 => {
             Algorithm::EdDSA
         }

@@ -126,8 +126,10 @@ pub const LINK_QUEUE_BYTES_MAX: usize = 1024 * 1024;
 pub const LINK_QUEUE_REQUESTS_MAX: usize = 4_096;
 
 /// First and last pause before a lost link is opened again.
-pub const LINK_BACKOFF: (Duration, Duration) =
-    (Duration::from_millis(50), Duration::from_secs(2));
+pub const LINK_BACKOFF: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(2));
+
+/// From our goodbye to the router to the end of the shard.
+pub const LINK_CLOSE_DEADLINE: Duration = Duration::from_millis(500);
 
 /// Sessions registered again per turn after a link was lost.
 pub const REREGISTER_PER_TURN: usize = 64;

@@ -20,12 +20,13 @@ pub(super) struct Standalone {
 impl Standalone {
     /// Opens the store and starts the router on the side runtime.
     pub(super) fn open(settings: &Settings, runtime: &Handle) -> Result<Self, Fatal> {
-        let config =
-            StoreConfig { durability: settings.durability.into(), ..StoreConfig::new(&settings.data) };
+        let config = StoreConfig {
+            durability: settings.durability.into(),
+            ..StoreConfig::new(&settings.data)
+        };
         let _entered = runtime.enter();
-        let store = Embedded::open(config).map_err(|error| {
-            Fatal::data(format!("{error} (--data names the data directory)"))
-        })?;
+        let store = Embedded::open(config)
+            .map_err(|error| Fatal::data(format!("{error} (--data names the data directory)")))?;
         let router = runtime
             .block_on(Router::start(RouterConfig::default(), store.clone()))
             .map_err(|error| Fatal::data(error.to_string()))?;

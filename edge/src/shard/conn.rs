@@ -223,9 +223,9 @@ impl Slab {
 
     /// The entry, if the slot's present use is the one meant.
     pub(super) fn get_mut(&mut self, id: ConnId) -> Option<&mut Conn> {
-        self.conns.get_mut(id.slot as usize).filter(|conn| {
-            conn.generation == id.generation && !matches!(conn.phase, Phase::Free)
-        })
+        self.conns
+            .get_mut(id.slot as usize)
+            .filter(|conn| conn.generation == id.generation && !matches!(conn.phase, Phase::Free))
     }
 
     /// The slot's present use, if there is one.

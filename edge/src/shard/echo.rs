@@ -24,9 +24,9 @@ impl Core {
         let Some(conn) = self.slab.get_mut(id) else { return };
         let mut decoder = std::mem::replace(&mut conn.decoder, super::no_decoder());
         let mut frames = 0;
-        let end = self.outputs.write(io, id, conn, |out| {
-            echo(&mut decoder, &mut Input::new(data), out, &mut frames)
-        });
+        let end = self
+            .outputs
+            .write(io, id, conn, |out| echo(&mut decoder, &mut Input::new(data), out, &mut frames));
         conn.decoder = decoder;
         self.counters.received_frames += frames;
         match end {

@@ -10,9 +10,9 @@ use std::time::{Duration, Instant};
 use throng_ring::{ConnId, Io};
 use throng_wire::ws::encode;
 
+use super::Core;
 use super::clock::Ticks;
 use super::conn::Conn;
-use super::Core;
 use crate::limits;
 use crate::metrics::CloseReason;
 

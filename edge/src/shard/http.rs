@@ -63,14 +63,12 @@ impl Core {
                     handshake.head = bytes.to_vec();
                 }
             }
-            Ok(Parsed::Complete { consumed, request }) => {
-                match self.http_route(io, id, &request) {
-                    Routed::Answered => self.close(io, id, CloseReason::HttpDone),
-                    Routed::Upgraded { codec, token } => {
-                        self.upgraded(io, id, codec, token, &mut bytes[consumed..]);
-                    }
+            Ok(Parsed::Complete { consumed, request }) => match self.http_route(io, id, &request) {
+                Routed::Answered => self.close(io, id, CloseReason::HttpDone),
+                Routed::Upgraded { codec, token } => {
+                    self.upgraded(io, id, codec, token, &mut bytes[consumed..]);
                 }
-            }
+            },
             Err(refusal) => {
                 self.http_answer(io, id, |out| encode_refusal(out, refusal));
                 self.close(io, id, CloseReason::HttpDone);

@@ -255,8 +255,10 @@ impl Core {
     /// The link's connection ended or misbehaved.
     pub(super) fn lose_link<I: Io>(&mut self, io: &mut I, why: &str) {
         let Some(id) = self.link.conn else { return };
-        tracing::warn!(shard = self.shard, why, "the link to the router is lost");
-        self.counters.link_losses += 1;
+        if self.link.source.is_some() {
+            tracing::warn!(shard = self.shard, why, "the link to the router is lost");
+            self.counters.link_losses += 1;
+        }
         io.close(id, CloseKind::Abort);
         self.link.reset(io.now());
         self.fail_all_requests(io);
@@ -265,6 +267,15 @@ impl Core {
                 conn.is_registered = false;
             }
         }
+    }
+
+    /// Says goodbye; the link is not opened again.
+    pub(super) fn close_link<I: Io>(&mut self, io: &mut I) {
+        self.link.source = None;
+        let Some(id) = self.link.conn else { return };
+        self.link.tell(&ToRouter::Bye(link::Bye { reason: "the edge stops".into() }));
+        self.flush_link(io);
+        io.close(id, CloseKind::Graceful);
     }
 
     /// Bytes from the router.

@@ -58,12 +58,7 @@ impl Requests {
 
 /// A session as the router knows it.
 fn link_session<'a>(id: ConnId, session: u32, name: &'a Name) -> LinkSession<'a> {
-    LinkSession {
-        slot: id.slot,
-        session,
-        user: name.user().into(),
-        device: name.device().into(),
-    }
+    LinkSession { slot: id.slot, session, user: name.user().into(), device: name.device().into() }
 }
 
 /// The session's name, in whichever phase it has one.

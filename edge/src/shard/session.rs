@@ -8,7 +8,7 @@ use throng_wire::{ErrorCode, Json as _, Protobuf as _, SessionClose, limits as w
 
 use super::admission::Bucket;
 use super::conn::{Codec, Name, Phase, Registering, Session};
-use super::op::{self, Route};
+use super::op::{self, Write};
 use super::output::Verdict;
 use super::{Core, Mode, no_decoder, order};
 use crate::keys::Identity;
@@ -69,11 +69,15 @@ impl Core {
         let phase = &conn.phase;
         match (decoded, phase) {
             (Err(error), _) => self.bad_frame(io, id, error.id, &error.answer(), error.code()),
-            (Ok(v1::ClientFrame { id: frame, op: Some(v1::Op::Hello(hello)) }), Phase::Hello(_)) => {
+            (
+                Ok(v1::ClientFrame { id: frame, op: Some(v1::Op::Hello(hello)) }),
+                Phase::Hello(_),
+            ) => {
                 self.hello(io, id, frame, &hello);
             }
             (Ok(frame), Phase::Hello(_)) => {
-                let error = ErrorCode::Unauthenticated.error_saying("the first frame must be hello");
+                let error =
+                    ErrorCode::Unauthenticated.error_saying("the first frame must be hello");
                 self.refuse_session(io, id, frame.id, error, SessionClose::ProtocolError);
             }
             (Ok(frame), Phase::Registering(_)) => {
@@ -95,7 +99,13 @@ impl Core {
         answer: &v1::ServerFrame<'_>,
         code: ErrorCode,
     ) {
-        tracing::debug!(shard = self.shard, slot = id.slot, ?frame, code = code.text(), "bad frame");
+        tracing::debug!(
+            shard = self.shard,
+            slot = id.slot,
+            ?frame,
+            code = code.text(),
+            "bad frame"
+        );
         self.errors[code as usize] += 1;
         self.write_frame(io, id, answer);
         let Some(conn) = self.slab.get_mut(id) else { return };
@@ -166,13 +176,7 @@ impl Core {
         self.close(io, id, CloseReason::from(close));
     }
 
-    fn hello<I: Io>(
-        &mut self,
-        io: &mut I,
-        id: ConnId,
-        frame: Option<u64>,
-        hello: &v1::Hello<'_>,
-    ) {
+    fn hello<I: Io>(&mut self, io: &mut I, id: ConnId, frame: Option<u64>, hello: &v1::Hello<'_>) {
         let (identity, device) = match self.identify(id, hello) {
             Ok(found) => found,
             Err(why) => {
@@ -248,7 +252,12 @@ impl Core {
     }
 
     /// The home confirmed the registration: the session begins.
-    pub(super) fn establish<I: Io>(&mut self, io: &mut I, id: ConnId, mut welcome: v1::Welcome<'_>) {
+    pub(super) fn establish<I: Io>(
+        &mut self,
+        io: &mut I,
+        id: ConnId,
+        mut welcome: v1::Welcome<'_>,
+    ) {
         let tick = self.ticks.at(io.now());
         let Some(conn) = self.slab.get_mut(id) else { return };
         let Phase::Registering(registering) = std::mem::take(&mut conn.phase) else { return };
@@ -289,10 +298,14 @@ impl Core {
         let Some(conn) = self.slab.get_mut(id) else { return };
         let Phase::Established(session) = &conn.phase else { return };
         let has_token = conn.ops.take(self.ops, tick);
-        if matches!(op, v1::Op::Ping(_)) && has_token {
-            let body = Some(v1::Body::Pong(v1::Pong { time_ms: wall_ms }));
-            if frame.is_some() {
-                self.write_frame(io, id, &v1::ServerFrame { id: frame, body });
+        if matches!(op, v1::Op::Ping(_)) {
+            match (has_token, frame) {
+                (false, _) => self.refuse_op(io, id, frame, ErrorCode::RateLimited, None),
+                (true, Some(_)) => {
+                    let body = Some(v1::Body::Pong(v1::Pong { time_ms: wall_ms }));
+                    self.write_frame(io, id, &v1::ServerFrame { id: frame, body });
+                }
+                (true, None) => {}
             }
             return;
         }
@@ -314,7 +327,7 @@ impl Core {
             Err(ErrorCode::RateLimited)
         };
         if let Err(code) = outcome {
-            self.refuse_op(io, id, frame, code, route);
+            self.refuse_op(io, id, frame, code, route.write);
         }
     }
 
@@ -325,9 +338,9 @@ impl Core {
         id: ConnId,
         frame: Option<u64>,
         code: ErrorCode,
-        route: Route,
+        write: Option<Write>,
     ) {
-        if let Some(write) = route.write
+        if let Some(write) = write
             && code != ErrorCode::AfterFailed
             && code.is_retryable()
             && let Some(orders) = self.orders(id)

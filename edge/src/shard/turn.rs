@@ -6,9 +6,9 @@ use std::time::{Duration, Instant};
 use throng_ring::{CloseKind, ConnId, Io};
 use throng_wire::v1;
 
+use super::Core;
 use super::conn::Phase;
 use super::control::Control;
-use super::Core;
 use crate::limits;
 use crate::metrics::{CloseReason, Gauges, Snapshot};
 
@@ -20,6 +20,8 @@ pub(super) enum Life {
     Ready,
     /// Clients are told to go elsewhere.
     Draining(Drain),
+    /// All clients are gone; the router is told, until then at the latest.
+    Ending(Instant),
     Ended,
 }
 
@@ -85,7 +87,7 @@ impl Core {
         if let Some(deadline) = self.timers.next_deadline() {
             until = until.min(deadline);
         }
-        if !self.is_accepting || matches!(self.life, Life::Draining(_)) {
+        if !self.is_accepting || matches!(self.life, Life::Draining(_) | Life::Ending(_)) {
             until = until.min(now + limits::DOOR);
         }
         if let Some(at) = self.link.wakes_at() {
@@ -119,8 +121,10 @@ impl Core {
         if !self.is_accepting {
             self.mind_the_door(io, tick);
         }
-        if let Life::Draining(drain) = self.life {
-            self.drain(io, drain);
+        match self.life {
+            Life::Draining(drain) => self.drain(io, drain),
+            Life::Ending(by) if self.slab.used() == 0 || now >= by => self.life = Life::Ended,
+            _ => {}
         }
         self.flush(io, tick);
         self.life != Life::Ended
@@ -186,7 +190,8 @@ impl Core {
     fn drain<I: Io>(&mut self, io: &mut I, mut drain: Drain) {
         let elapsed = io.now().saturating_duration_since(drain.began);
         let window = drain.window;
-        let share = if window.is_zero() { 1.0 } else { elapsed.as_secs_f64() / window.as_secs_f64() };
+        let share =
+            if window.is_zero() { 1.0 } else { elapsed.as_secs_f64() / window.as_secs_f64() };
         let reach = ((drain.slots as f64 * share.min(1.0)).ceil() as usize).max(1);
         while drain.cursor < reach.min(self.slab.len()) {
             self.send_away(io, drain.cursor as u32);
@@ -230,12 +235,17 @@ impl Core {
         }
     }
 
-    /// Nothing is left to be done.
+    /// All clients are gone.
     fn end<I: Io>(&mut self, io: &mut I) {
+        self.close_listeners(io);
+        self.close_link(io);
+        self.life = Life::Ending(io.now() + limits::LINK_CLOSE_DEADLINE);
+    }
+
+    fn close_listeners<I: Io>(&mut self, io: &mut I) {
         for listener in std::mem::take(&mut self.listeners) {
             io.close_listener(listener);
         }
-        self.life = Life::Ended;
     }
 
     /// Ends at once.
@@ -245,6 +255,7 @@ impl Core {
                 self.abort(io, id, CloseReason::Stopped);
             }
         }
-        self.end(io);
+        self.close_listeners(io);
+        self.life = Life::Ended;
     }
 }

@@ -1,0 +1,74 @@
+//! Who is not let in is told so, and costs little.
+
+use std::time::Duration;
+
+use throng_edge::shard::Mode;
+
+use crate::rig::{Client, MS, Rig, config};
+
+fn is_refused(rig: &mut Rig, client: &mut Client) -> bool {
+    client.peer.write(Client::upgrade_request("/v1/ws", &[]).as_bytes());
+    rig.settle();
+    let head = client.head();
+    assert_eq!(head.contains("Retry-After"), head.contains(" 503 "), "{head}");
+    head.contains(" 503 ")
+}
+
+#[test]
+fn the_last_slot_is_given_and_the_next_connection_refused() {
+    let mut config = config(Mode::Development);
+    config.connections_max = 3;
+    let (mut rig, _router) = Rig::ready_with(config);
+    let mut held: Vec<Client> = (0..3).map(|_| rig.upgraded("")).collect();
+    let mut refused = rig.connect();
+    assert!(is_refused(&mut rig, &mut refused));
+    held.pop().unwrap().peer.reset();
+    refused.peer.finish();
+    rig.settle();
+    let mut next = rig.connect();
+    assert!(!is_refused(&mut rig, &mut next));
+}
+
+#[test]
+fn an_address_has_its_share_of_handshakes_and_sessions_do_not_count() {
+    let mut config = config(Mode::Development);
+    config.handshakes_per_address_max = 2;
+    let (mut rig, mut router) = Rig::ready_with(config);
+    for n in 0..5 {
+        let _session = rig.session(&mut router, &format!("user{n}"));
+    }
+    let _held = [rig.upgraded(""), rig.upgraded("")];
+    let mut refused = rig.connect();
+    assert!(is_refused(&mut rig, &mut refused));
+    let mut other = rig.connect_from("10.0.0.2:4000");
+    assert!(!is_refused(&mut rig, &mut other));
+    assert_eq!(rig.snapshot().counters.refused, 1);
+}
+
+#[test]
+fn beyond_the_handshakes_of_a_shard_peers_wait_in_the_kernel() {
+    let mut config = config(Mode::Development);
+    config.handshakes_max = 4;
+    let (mut rig, _router) = Rig::ready_with(config);
+    let clients: Vec<Client> = (0..40).map(|_| rig.connect()).collect();
+    let taken = rig.snapshot().gauges.handshakes;
+    // What was accepted already when the door was shut still comes.
+    assert!((4..40).contains(&taken), "{taken}");
+    for client in &clients[..20] {
+        client.peer.reset();
+    }
+    rig.pass(100 * MS);
+    assert!(rig.snapshot().counters.accepted >= 20);
+}
+
+#[test]
+fn accepts_are_paced() {
+    let mut config = config(Mode::Echo);
+    config.accepts_per_s = 100;
+    let mut rig = Rig::new(config, throng_ring::sim::SimConfig::default());
+    let _clients: Vec<Client> = (0..250).map(|_| rig.connect()).collect();
+    let first = rig.snapshot().counters.accepted;
+    assert!((100..200).contains(&first), "{first}");
+    rig.pass(Duration::from_secs(3));
+    assert_eq!(rig.snapshot().counters.accepted, 250);
+}

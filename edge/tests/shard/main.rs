@@ -1,0 +1,14 @@
+//! A shard over the simulated driver: virtual time, no sockets, no threads. The tests play the
+//! clients and the router.
+
+mod admission;
+mod drain;
+mod echo;
+mod fanout;
+mod heartbeat;
+mod link;
+mod order;
+mod output;
+mod phases;
+mod rig;
+mod tokens;

@@ -1,0 +1,102 @@
+//! What a connection may have queued is bounded, whatever its peer does (invariant I6).
+
+use std::time::Duration;
+
+use throng_edge::shard::Mode;
+
+use crate::rig::{Got, Rig, Router, config, target};
+
+/// A session whose peer stops reading.
+fn deaf(rig: &mut Rig, router: &mut Router) -> (crate::rig::Client, (u32, u32)) {
+    let (client, register) = rig.session(router, "alice");
+    client.peer.set_window(0);
+    (client, target(&register))
+}
+
+fn rig() -> (Rig, Router) {
+    let mut config = config(Mode::Development);
+    config.output_budget_bytes = 4_000;
+    config.output_burst_bytes = 20_000;
+    Rig::ready_with(config)
+}
+
+const TEXT_BYTES: usize = 1_000;
+
+fn push(rig: &mut Rig, router: &Router, to: (u32, u32), count: u64, ephemeral: bool) {
+    for number in 1..=count {
+        router.hint(number, &[to], &"x".repeat(TEXT_BYTES), ephemeral);
+        rig.settle();
+    }
+}
+
+#[test]
+fn a_slow_consumer_is_closed_above_the_burst_and_not_below() {
+    let (mut rig, mut router) = rig();
+    let (client, to) = deaf(&mut rig, &mut router);
+    push(&mut rig, &router, to, 17, false);
+    assert_eq!(rig.snapshot().gauges.sessions, 1);
+    push(&mut rig, &router, to, 3, false);
+    let snapshot = rig.snapshot();
+    assert_eq!(snapshot.gauges.sessions, 0);
+    assert!(snapshot.gauges.output_bytes < 20_000, "what was queued is gone");
+    rig.pass(Duration::from_secs(6));
+    assert_eq!(rig.snapshot().gauges.connections, 0);
+    assert!(!client.is_open());
+}
+
+#[test]
+fn a_slow_consumer_that_reads_again_is_told_why() {
+    let (mut rig, mut router) = rig();
+    let (mut client, to) = deaf(&mut rig, &mut router);
+    push(&mut rig, &router, to, 20, false);
+    client.peer.set_window(1 << 20);
+    rig.settle();
+    assert_eq!(client.received().last(), Some(&Got::Close(Some(4001))));
+}
+
+#[test]
+fn ephemeral_frames_are_dropped_above_the_budget_and_the_session_stays() {
+    let (mut rig, mut router) = rig();
+    let (mut client, to) = deaf(&mut rig, &mut router);
+    push(&mut rig, &router, to, 100, true);
+    let snapshot = rig.snapshot();
+    assert_eq!(snapshot.gauges.sessions, 1);
+    assert!(snapshot.gauges.output_bytes <= 4_000, "{}", snapshot.gauges.output_bytes);
+    assert!(snapshot.counters.ephemeral_dropped >= 96);
+    client.peer.set_window(1 << 20);
+    rig.settle();
+    assert!(!client.received().is_empty());
+}
+
+#[test]
+fn queued_ephemeral_frames_make_room_for_others() {
+    let (mut rig, mut router) = rig();
+    let (mut client, to) = deaf(&mut rig, &mut router);
+    push(&mut rig, &router, to, 3, true);
+    push(&mut rig, &router, to, 3, false);
+    client.peer.set_window(1 << 20);
+    rig.settle();
+    let count = client.received().len();
+    assert!((3..6).contains(&count), "{count}: one ephemeral was in flight already");
+}
+
+#[test]
+fn a_send_that_nobody_takes_ends_the_connection_after_the_stall_time() {
+    let (mut rig, mut router) = rig();
+    let (_client, to) = deaf(&mut rig, &mut router);
+    push(&mut rig, &router, to, 1, false);
+    rig.pass(Duration::from_secs(14));
+    assert_eq!(rig.snapshot().gauges.sessions, 1);
+    rig.pass(Duration::from_secs(3));
+    assert_eq!(rig.snapshot().gauges.sessions, 0);
+}
+
+#[test]
+fn output_that_was_taken_leaves_nothing_behind() {
+    let (mut rig, mut router) = rig();
+    let (mut client, register) = rig.session(&mut router, "alice");
+    push(&mut rig, &router, target(&register), 50, false);
+    assert_eq!(client.received().len(), 50);
+    let gauges = rig.snapshot().gauges;
+    assert_eq!((gauges.output_bytes, gauges.outputs), (0, 0), "an idle connection owns no buffer");
+}
