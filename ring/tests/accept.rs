@@ -10,6 +10,7 @@ use std::net::TcpStream;
 use std::time::Duration;
 
 use support::{Recorder, Seen, Simulated, listen, real, turn_until};
+use throng_ring::limits::LISTENERS_MAX;
 use throng_ring::sim::{Faults, SimConfig};
 use throng_ring::{Arm, CloseKind, Driver, Io, ListenOptions};
 
@@ -92,6 +93,20 @@ fn a_closed_listener_accepts_no_more_and_leaks_nothing() {
         assert_eq!(ended, peers.len() - before, "seed {seed}: a peer hangs");
         assert!(s.driver.io().local_addr(s.listener).is_err());
     }
+}
+
+#[test]
+fn the_last_listener_is_made_and_one_more_is_refused() {
+    let mut s = Simulated::new(SimConfig { connections_max: 4096, ..SimConfig::default() });
+    let options = ListenOptions { backlog: 1, reuse_port: false };
+    let any = "127.0.0.1:0".parse().unwrap();
+    for _ in 1..LISTENERS_MAX {
+        s.driver.io().listen(any, options).unwrap();
+    }
+    let error = s.driver.io().listen(any, options).unwrap_err();
+    assert_eq!(error.raw_os_error(), Some(libc::EMFILE));
+    s.driver.io().close_listener(s.listener);
+    assert!(s.driver.io().listen(any, options).is_ok());
 }
 
 #[test]

@@ -154,3 +154,42 @@ fn on_the_kernel_a_graceful_close_loses_nothing_of_what_was_sent() {
     turn_until(&mut driver, &mut recorder, "closed", |r| r.closed(conn) == 1);
     assert_eq!(reader.join().unwrap(), 4 << 20);
 }
+
+#[test]
+fn on_the_kernel_connections_closed_in_the_midst_of_a_flood_all_end() {
+    const PEERS: usize = 60;
+    let mut driver = real(|_| {});
+    let (_, at) = listen(&mut driver);
+    let flood = std::thread::spawn(move || {
+        let mut peers: Vec<_> = (0..PEERS).map(|_| TcpStream::connect(at).unwrap()).collect();
+        peers.iter().for_each(|peer| peer.set_nonblocking(true).unwrap());
+        let deadline = std::time::Instant::now() + Duration::from_secs(10);
+        while !peers.is_empty() && std::time::Instant::now() < deadline {
+            peers.retain_mut(|peer| match peer.write(&[7; 4096]) {
+                Ok(_) => true,
+                Err(error) => error.kind() == std::io::ErrorKind::WouldBlock,
+            });
+        }
+        peers.len()
+    });
+    let mut recorder = Recorder::arming(Arm::Hot);
+    turn_until(&mut driver, &mut recorder, "accepts", |r| r.accepted().len() == PEERS);
+    for (i, conn) in recorder.accepted().into_iter().enumerate() {
+        let kind = if i % 3 == 0 { CloseKind::Graceful } else { CloseKind::Abort };
+        let _ = driver.io().send(conn, batch(&[1; 1000]));
+        driver.io().arm(conn, [Arm::Hot, Arm::Cold, Arm::Off][i % 3]);
+        driver.turn(Duration::ZERO, &mut recorder).unwrap();
+        driver.io().close(conn, kind);
+    }
+    for _ in 0..20 {
+        driver.turn(Duration::from_millis(1), &mut recorder).unwrap();
+    }
+    for conn in recorder.accepted() {
+        driver.io().close(conn, CloseKind::Abort);
+    }
+    turn_until(&mut driver, &mut recorder, "all closed", |r| {
+        r.count(|seen| matches!(seen, Seen::Closed(_))) == PEERS
+    });
+    assert_eq!(driver.io().connections(), 0);
+    assert_eq!(flood.join().unwrap(), 0, "a peer was not told");
+}

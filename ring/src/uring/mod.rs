@@ -16,8 +16,11 @@
 //!
 //! Memory of one driver with the default sizes: submission queue 1024 x 64 B = 64 KB, completion
 //! queue 8192 x 16 B = 128 KB, the kernel's descriptor table 8 B per possible slot, receive buffers
-//! 1 MB (pages are taken when first written). Per connection: 12 B of record and 8 B of send slot,
-//! taken as slots are first used.
+//! 1 MB (pages are taken when first written). 64 drivers side by side, tables of 20,000 slots each,
+//! were measured before any traffic at 12.9 MB resident and 37 MB taken from the host's available
+//! memory in all. Per connection: 12 B of record, taken as slots are first used, and 8 B of send
+//! slot, taken as slots are first sent on; 9,000 idle connections added 37 B each to the resident
+//! memory of a process that held both their ends.
 //!
 //! Why packed buffers of 64 KB: with 16 x 64 KB packed (the default), 256 x 4 KB or 64 x 16 KB
 //! unpacked, all 1 MB, `examples/receive_buffers.rs` measured server CPU per echoed message (µs,
@@ -179,7 +182,10 @@ mod tests {
         assert!(
             refused(|c| c.completion_entries = 2048) && !refused(|c| c.completion_entries = 4096)
         );
+        assert!(refused(|c| c.completion_entries = 131_072));
+        assert!(refused(|c| c.submission_entries = 65_536));
         assert!(refused(|c| c.receive_buffers = 0) && !refused(|c| c.receive_buffers = 1));
+        assert!(refused(|c| c.receive_buffers = 24) && !refused(|c| c.receive_buffers = 32_768));
         assert!(refused(|c| c.receive_buffer_bytes = 4095));
         assert!(!refused(|c| c.receive_buffer_bytes = 4096));
     }

@@ -116,7 +116,7 @@ impl Ring {
     /// Submits everything and, unless completions are there already, waits at most `wait` for one.
     pub(super) fn enter(&mut self, wait: Duration) -> io::Result<()> {
         while !self.drain_backlog() {
-            if !self.submit(0, EnterFlags::GETEVENTS.bits(), None)? {
+            if !self.submit(0, 0, None)? {
                 return Ok(());
             }
         }
