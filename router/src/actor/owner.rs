@@ -246,8 +246,8 @@ impl<S: Store> Work<S> {
     /// Does what came of the turn, until nothing more comes of it.
     async fn end_turn(&mut self, out: &mut Vec<Output>) {
         loop {
-            self.owner.flush(self.now(), out);
             self.begin_fence(out);
+            self.owner.flush(self.now(), out);
             if out.is_empty() {
                 break;
             }

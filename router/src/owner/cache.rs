@@ -52,19 +52,9 @@ impl Cache {
         }
     }
 
-    /// Takes out all conversations that `picks` picks.
-    pub(crate) fn take_all(
-        &mut self,
-        picks: impl Fn(&Conversation) -> bool,
-    ) -> Vec<Box<Conversation>> {
-        let ids: Vec<ConvId> = self
-            .young
-            .iter()
-            .chain(&self.old)
-            .filter(|(_, (conversation, _))| picks(conversation))
-            .map(|(conv, _)| *conv)
-            .collect();
-        ids.into_iter().filter_map(|conv| self.take(conv)).collect()
+    /// Ids of all conversations that `picks` picks.
+    pub(crate) fn ids(&self, picks: impl Fn(ConvId) -> bool) -> Vec<ConvId> {
+        self.young.keys().chain(self.old.keys()).copied().filter(|conv| picks(*conv)).collect()
     }
 
     /// Conversations in memory.

@@ -366,10 +366,11 @@ impl Owner {
             lost: false,
             forget: false,
         };
-        for conversation in self.cache.take_all(|conversation| conversation.partition == partition)
-        {
-            self.busy.remove(&conversation.id);
-            conversation.lose(&mut turn);
+        for conv in self.cache.ids(|conv| partition_of(&conv.0) == partition) {
+            self.busy.remove(&conv);
+            if let Some(conversation) = self.cache.take(conv) {
+                conversation.lose(&mut turn);
+            }
         }
         self.tags.retain(|_, conv| partition_of(&conv.0) != partition);
         out.push(Output::Lost(partition));

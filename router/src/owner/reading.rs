@@ -277,7 +277,7 @@ impl Conversation {
             Arc::from([user.id])
         };
         let new = !self.pending.marks.contains_key(&user.id);
-        let mark = self.pending.marks.entry(user.id).or_insert_with(PendingMark::default);
+        let mark = self.pending.marks.entry(user.id).or_default();
         let connection = request.asker.connection;
         let alone = new || mark.except == Some(connection);
         mark.name.clone_from(&user.name);

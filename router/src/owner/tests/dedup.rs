@@ -1,0 +1,204 @@
+//! I3: one (conversation, sender, id) has at most one seq, exact at the edges.
+
+use throng_store::{AppendOutcome, Seq};
+
+use crate::limits;
+use crate::owner::Refusal;
+use crate::owner::testing::{
+    Bench, CONV, Ending, START_MS, create, message, message_to, msg_id, stored,
+};
+use throng_store::ConvId;
+use throng_wire::id;
+
+#[test]
+fn a_retry_gets_the_first_result() {
+    let mut bench = Bench::new();
+    let conv = bench.group(&["alice", "bob"]);
+    let id = bench.fresh_id();
+    let first = bench.ask("alice", conv, message("alice", id, "hi"));
+    bench.send("bob", conv);
+    let again = bench.ask("alice", conv, message("alice", id, "hi"));
+    assert_eq!((bench.acked(first), bench.acked(again)), ((2, false), (2, true)));
+    bench.restart();
+    let later = bench.ask("alice", conv, message("alice", id, "hi"));
+    assert_eq!(bench.acked(later), (2, true));
+}
+
+#[test]
+fn the_same_id_with_other_content_is_refused_and_of_another_sender_is_new() {
+    let mut bench = Bench::new();
+    let conv = bench.group(&["alice", "bob"]);
+    let id = bench.fresh_id();
+    bench.ask("alice", conv, message("alice", id, "hi"));
+    let other = bench.ask("alice", conv, message("alice", id, "ho"));
+    assert_eq!(bench.refusal(other), Some(Refusal::IdReused));
+    let bob = bench.ask("bob", conv, message("bob", id, "hi"));
+    assert_eq!(bench.acked(bob), (3, false));
+}
+
+#[test]
+fn a_second_copy_waits_for_the_first_ones_result() {
+    let mut bench = Bench::new();
+    let conv = bench.group(&["alice", "bob"]);
+    bench.smooth = false;
+    bench.send("bob", conv);
+    // Both in one batch, and both while it is in flight.
+    let id = bench.fresh_id();
+    let copies: Vec<u64> =
+        (0..2).map(|_| bench.ask("alice", conv, message("alice", id, "hi"))).collect();
+    bench.end_append(Ending::Becomes(AppendOutcome::Ok));
+    bench.fence_now();
+    let third = bench.ask("alice", conv, message("alice", id, "hi"));
+    assert!(!copies.iter().any(|copy| bench.answered_at_all(*copy)));
+    bench.smooth = true;
+    bench.end_append(Ending::Becomes(AppendOutcome::Ok));
+    assert_eq!(
+        copies.iter().map(|copy| bench.acked(*copy)).collect::<Vec<_>>(),
+        [(3, false), (3, true)]
+    );
+    assert_eq!(bench.acked(third), (3, true));
+    assert_eq!(bench.rows[&conv].len(), 3);
+}
+
+#[test]
+fn an_id_two_minutes_ahead_passes_and_a_millisecond_more_does_not() {
+    let mut bench = Bench::new();
+    let conv = bench.group(&["alice", "bob"]);
+    let mut at = |ahead_ms| {
+        let id = msg_id(bench.now.wall_ms + ahead_ms, 99);
+        let request = bench.ask("alice", conv, message("alice", id, "hi"));
+        bench.refusal(request)
+    };
+    assert_eq!(at(limits::CLOCK_AHEAD_MS_MAX), None);
+    assert_eq!(at(limits::CLOCK_AHEAD_MS_MAX + 1), Some(Refusal::Clock));
+}
+
+#[test]
+fn an_id_a_day_old_passes_and_a_millisecond_more_does_not() {
+    let mut bench = Bench::new();
+    let conv = bench.group(&["alice", "bob"]);
+    let mut at = |age_ms| {
+        let id = msg_id(bench.now.wall_ms - age_ms, 99);
+        let request = bench.ask("alice", conv, message("alice", id, "hi"));
+        bench.refusal(request)
+    };
+    assert_eq!(at(limits::ID_AGE_MS_MAX), None);
+    assert_eq!(at(limits::ID_AGE_MS_MAX + 1), Some(Refusal::ExpiredId));
+}
+
+/// A stored log of which the newest `TAIL_ROWS` are loaded, a millisecond apart.
+fn long_log(head: Seq) -> (Bench, u64) {
+    let mut bench = Bench::new();
+    stored(&mut bench, CONV, &["alice", "bob"], head, head);
+    let oldest_loaded = bench.rows[&CONV][head as usize - limits::TAIL_ROWS].created_at_ms;
+    (bench, oldest_loaded)
+}
+
+#[test]
+fn an_id_newer_than_the_oldest_loaded_row_and_two_minutes_needs_no_read() {
+    let (mut bench, oldest) = long_log(1_000);
+    let newer = msg_id(oldest + limits::CLOCK_AHEAD_MS_MAX + 1, 1);
+    let request = bench.ask("bob", CONV, message("bob", newer, "hi"));
+    assert_eq!((bench.acked(request), bench.reads), ((1_001, false), 0));
+}
+
+#[test]
+fn an_id_of_exactly_that_time_needs_one() {
+    let (mut bench, oldest) = long_log(1_000);
+    let edge = msg_id(oldest + limits::CLOCK_AHEAD_MS_MAX, 1);
+    let request = bench.ask("bob", CONV, message("bob", edge, "hi"));
+    assert_eq!((bench.acked(request), bench.reads), ((1_001, false), 1));
+}
+
+#[test]
+fn an_id_far_down_is_found() {
+    let (mut bench, _) = long_log(1_000);
+    let id = msg_id(START_MS - 1_000_000, 1);
+    bench.rows.get_mut(&CONV).unwrap()[9].client_msg_id = id;
+    let digest = bench.rows[&CONV][9].digest;
+    let mut op = message("alice", id, "hi");
+    if let crate::owner::Op::Write(write) = &mut op {
+        write.digest = digest;
+    }
+    let request = bench.ask("alice", CONV, op);
+    assert_eq!(bench.acked(request), (10, true));
+}
+
+/// A log whose rows below the loaded ones are all too young to end the search.
+fn search(below_loaded: Seq) -> (Option<Refusal>, usize) {
+    let head = below_loaded + limits::TAIL_ROWS as Seq;
+    let (mut bench, oldest) = long_log(head);
+    for row in bench.rows.get_mut(&CONV).unwrap() {
+        row.created_at_ms = oldest;
+    }
+    let id = msg_id(oldest, 1);
+    let request = bench.ask("bob", CONV, message("bob", id, "hi"));
+    (bench.refusal(request), bench.reads)
+}
+
+#[test]
+fn a_search_reads_as_many_rows_as_the_limit_says_and_one_more_means_sync_first() {
+    let pages = limits::SCAN_ROWS_MAX / limits::SCAN_PAGE_ROWS;
+    assert_eq!(search(limits::SCAN_ROWS_MAX as Seq), (None, pages));
+    assert_eq!(search(limits::SCAN_ROWS_MAX as Seq + 1), (Some(Refusal::SyncFirst), pages));
+}
+
+#[test]
+fn a_search_that_the_store_does_not_answer_may_be_retried() {
+    let (mut bench, oldest) = long_log(1_000);
+    let warm = bench.send("alice", CONV);
+    assert_eq!(bench.acked(warm), (1_001, false));
+    bench.deaf = true;
+    let id = msg_id(oldest, 1);
+    let request = bench.ask("bob", CONV, message("bob", id, "hi"));
+    assert_eq!(bench.refusal(request), Some(Refusal::Unavailable));
+    bench.deaf = false;
+    let request = bench.ask("bob", CONV, message("bob", id, "hi"));
+    assert_eq!(bench.acked(request), (1_002, false));
+}
+
+#[test]
+fn the_first_direct_message_makes_the_conversation_once() {
+    let mut bench = Bench::new();
+    let id = bench.fresh_id();
+    let (conv, op) = message_to("alice", "bob", id);
+    let first = bench.ask("alice", conv, op.clone());
+    let again = bench.ask("alice", conv, op);
+    assert_eq!((bench.acked(first), bench.acked(again)), ((2, false), (2, true)));
+    let id = bench.fresh_id();
+    let (same, op) = message_to("bob", "alice", id);
+    let reply = bench.ask("bob", same, op);
+    assert_eq!((same, bench.acked(reply)), (conv, (3, false)));
+}
+
+#[test]
+fn a_retried_creation_finds_the_group_however_long_it_is() {
+    let mut bench = Bench::new();
+    let id = bench.fresh_id();
+    let conv = ConvId(id::group_conv("alice", &id));
+    bench.ask("alice", conv, create(id, &["bob"]));
+    for _ in 0..2 * limits::TAIL_ROWS {
+        bench.send("bob", conv);
+    }
+    bench.restart();
+    let again = bench.ask("alice", conv, create(id, &["bob"]));
+    assert_eq!((bench.acked(again), bench.reads), ((1, true), 1));
+    let mut other = create(id, &["carol"]);
+    if let crate::owner::Op::Write(write) = &mut other {
+        write.digest = [9; 8];
+    }
+    let other = bench.ask("alice", conv, other);
+    assert_eq!(bench.refusal(other), Some(Refusal::IdReused));
+}
+
+#[test]
+fn as_many_conversations_as_allowed_and_one_more_is_refused() {
+    let mut bench = Bench::new();
+    bench.conversations = limits::USER_CONVERSATIONS_MAX - 1;
+    bench.group(&["alice", "bob"]);
+    bench.conversations = limits::USER_CONVERSATIONS_MAX;
+    let id = bench.fresh_id();
+    let (conv, op) = message_to("alice", "bob", id);
+    let request = bench.ask("alice", conv, op);
+    assert!(matches!(bench.refusal(request), Some(Refusal::TooLarge(_))));
+}

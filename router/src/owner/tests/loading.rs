@@ -1,0 +1,125 @@
+//! What an owner does with what an earlier one left.
+
+use throng_store::{AppendOutcome, FenceOutcome, Projection};
+
+use crate::limits;
+use crate::owner::testing::{Bench, CONV, EPOCH, Ending, stored};
+use crate::owner::{Adopt, Refusal, Span};
+
+#[test]
+fn a_conversation_serves_only_after_a_fence_read_that_began_later() {
+    let mut bench = Bench::new();
+    stored(&mut bench, CONV, &["alice", "bob"], 5, 5);
+    bench.smooth = false;
+    let page = bench.history("bob", CONV, Span::After(0), 10);
+    assert!(!bench.answered_at_all(page));
+    bench.fence_now();
+    assert_eq!(bench.seqs(page), [1, 2, 3, 4, 5]);
+}
+
+#[test]
+fn projections_that_are_behind_are_applied_and_what_they_lack_is_delivered() {
+    let mut bench = Bench::new();
+    stored(&mut bench, CONV, &["alice", "bob"], 5, 3);
+    bench.history("bob", CONV, Span::After(0), 10);
+    assert_eq!(bench.convs[&CONV].applied_seq, 5);
+    assert_eq!(bench.convs[&CONV].applied_n, 4);
+    assert_eq!(bench.delivered_seqs(), [4, 5]);
+    let touched = |projection: &Projection| matches!(projection, Projection::Touch { head_seq: 5, users, .. } if users.len() == 2);
+    assert!(bench.projected.iter().any(touched));
+}
+
+#[test]
+fn a_log_without_projections_gets_them_all_however_long_it_is() {
+    let mut bench = Bench::new();
+    let head = 3 * limits::SCAN_PAGE_ROWS as u64;
+    stored(&mut bench, CONV, &["alice", "bob"], head, 0);
+    let request = bench.send("bob", CONV);
+    assert_eq!(bench.acked(request), (head + 1, false));
+    assert_eq!(bench.convs[&CONV].applied_seq, head + 1);
+    assert_eq!(bench.members.len(), 2);
+}
+
+#[test]
+fn projections_that_are_up_to_date_are_left_alone() {
+    let mut bench = Bench::new();
+    stored(&mut bench, CONV, &["alice", "bob"], 5, 5);
+    bench.history("bob", CONV, Span::After(0), 10);
+    assert!(bench.projected.is_empty() && bench.delivered.is_empty());
+}
+
+#[test]
+fn rows_that_may_not_be_at_a_quorum_are_written_again_before_anything_is_served() {
+    let mut bench = Bench::with(Adopt::Rewrite);
+    stored(&mut bench, CONV, &["alice", "bob"], 5, 5);
+    // The last two were sent when 3 was committed.
+    for row in &mut bench.rows.get_mut(&CONV).unwrap()[3..] {
+        row.acked = 3;
+    }
+    bench.smooth = false;
+    let page = bench.history("bob", CONV, Span::After(0), 10);
+    let written = bench.end_append(Ending::Becomes(AppendOutcome::Ok));
+    let keys: Vec<_> = written.rows.iter().map(|row| (row.seq, row.epoch, row.base)).collect();
+    assert_eq!(keys, [(4, EPOCH, 6), (5, EPOCH, 6)]);
+    assert!(!bench.answered_at_all(page));
+    bench.fence_now();
+    bench.fence_now();
+    assert_eq!(bench.seqs(page), [1, 2, 3, 4, 5]);
+    let request = bench.send("bob", CONV);
+    let next = bench.end_append(Ending::Becomes(AppendOutcome::Ok));
+    assert_eq!((next.rows[0].seq, next.rows[0].acked, next.rows[0].base), (6, 5, 6));
+    bench.fence_now();
+    assert_eq!(bench.acked(request), (6, false));
+}
+
+#[test]
+fn a_row_of_a_later_term_means_that_we_are_not_the_owner() {
+    let mut bench = Bench::new();
+    stored(&mut bench, CONV, &["alice", "bob"], 5, 5);
+    bench.rows.get_mut(&CONV).unwrap()[4].epoch = EPOCH + 1;
+    let page = bench.history("bob", CONV, Span::After(0), 10);
+    assert_eq!(bench.refusal(page), Some(Refusal::Unavailable));
+    assert_eq!(bench.lost, 1);
+}
+
+#[test]
+fn another_owner_seen_while_loading_serves_nothing() {
+    let mut bench = Bench::new();
+    stored(&mut bench, CONV, &["alice", "bob"], 5, 5);
+    bench.fence = FenceOutcome::Fenced;
+    let page = bench.history("bob", CONV, Span::After(0), 10);
+    assert_eq!(bench.refusal(page), Some(Refusal::Unavailable));
+}
+
+#[test]
+fn a_store_that_does_not_answer_is_asked_again_by_the_next_request() {
+    let mut bench = Bench::new();
+    stored(&mut bench, CONV, &["alice", "bob"], 5, 5);
+    bench.deaf = true;
+    let first = bench.send("alice", CONV);
+    assert_eq!(bench.refusal(first), Some(Refusal::Unavailable));
+    bench.deaf = false;
+    let second = bench.send("alice", CONV);
+    assert_eq!(bench.acked(second), (6, false));
+}
+
+#[test]
+fn recovery_tells_the_head_again_and_then_says_that_it_is_done() {
+    let mut bench = Bench::new();
+    stored(&mut bench, CONV, &["alice", "bob"], 5, 4);
+    bench.smooth = false;
+    bench.recover(CONV);
+    bench.fence_now();
+    assert_eq!(bench.recovered, []);
+    bench.end_projections();
+    assert_eq!(bench.recovered, [(CONV, true)]);
+    assert_eq!(bench.delivered_seqs(), [5, 5]);
+}
+
+#[test]
+fn a_recovery_that_could_not_load_says_so() {
+    let mut bench = Bench::new();
+    bench.deaf = true;
+    bench.recover(CONV);
+    assert_eq!(bench.recovered, [(CONV, false)]);
+}

@@ -1,0 +1,263 @@
+//! Watermarks: they only grow, are clamped to the head, and make unread counts exact.
+
+use proptest::prelude::*;
+use throng_store::{ConvId, Projection, Seq, UserId};
+use throng_wire::{Protobuf, v1};
+
+use crate::limits;
+use crate::owner::event::user_id;
+use crate::owner::testing::{Bench, CONV, named, phone, stored};
+use crate::owner::{Op, What};
+
+/// (user, delivered, read) of the receipts delivered, and to how many users.
+fn receipts(bench: &Bench) -> Vec<(String, Seq, Seq, usize)> {
+    let receipt = |delivery: &crate::owner::Delivery| match v1::ServerFrame::decode(&delivery.frame)
+        .unwrap()
+        .body
+    {
+        Some(v1::Body::Receipt(receipt)) => {
+            let user = receipt.user.to_string();
+            Some((user, receipt.delivered, receipt.read, delivery.users.len()))
+        }
+        _ => None,
+    };
+    bench.delivered.iter().filter_map(receipt).collect()
+}
+
+#[test]
+fn a_mark_is_answered_when_it_is_written_and_then_told_to_all() {
+    let mut bench = Bench::new();
+    let conv = bench.group(&["alice", "bob"]);
+    bench.send("alice", conv);
+    bench.delivered.clear();
+    bench.smooth = false;
+    let request = bench.ask("bob", conv, Op::Read(2));
+    assert!(!bench.answered_at_all(request) && bench.delivered.is_empty());
+    bench.end_projections();
+    assert!(bench.is_ok(request));
+    assert_eq!(receipts(&bench), [("bob".into(), 2, 2, 2)]);
+    assert_eq!(bench.delivered[0].except, Some(phone("bob")));
+}
+
+#[test]
+fn a_mark_beyond_the_head_is_the_head() {
+    let mut bench = Bench::new();
+    let conv = bench.group(&["alice", "bob"]);
+    bench.send("alice", conv);
+    bench.ask("bob", conv, Op::Delivered(1_000));
+    bench.ask("bob", conv, Op::Read(1_000));
+    assert_eq!(receipts(&bench), [("bob".into(), 2, 0, 2), ("bob".into(), 2, 2, 2)]);
+}
+
+#[test]
+fn a_mark_that_says_nothing_new_is_answered_and_not_told() {
+    let mut bench = Bench::new();
+    let conv = bench.group(&["alice", "bob"]);
+    bench.send("alice", conv);
+    bench.ask("bob", conv, Op::Read(2));
+    bench.delivered.clear();
+    for op in [Op::Read(2), Op::Read(1), Op::Delivered(2), Op::Delivered(0), Op::Read(0)] {
+        let request = bench.ask("bob", conv, op);
+        assert!(bench.is_ok(request));
+    }
+    assert!(bench.delivered.is_empty());
+}
+
+#[test]
+fn marks_that_come_while_others_are_written_are_one() {
+    let mut bench = Bench::new();
+    let conv = bench.group(&["alice", "bob"]);
+    for _ in 0..5 {
+        bench.send("alice", conv);
+    }
+    bench.delivered.clear();
+    bench.smooth = false;
+    let all: Vec<u64> = (2..=6).map(|seq| bench.ask("bob", conv, Op::Read(seq))).collect();
+    bench.end_projections();
+    bench.end_projections();
+    assert!(all.iter().all(|request| bench.is_ok(*request)));
+    let told = receipts(&bench);
+    assert_eq!(told, [("bob".into(), 2, 2, 2), ("bob".into(), 6, 6, 2)]);
+}
+
+#[test]
+fn in_a_group_of_the_limit_all_are_told_and_in_a_larger_one_only_oneself() {
+    for (members, told) in [
+        (limits::RECEIPT_MEMBERS_MAX, limits::RECEIPT_MEMBERS_MAX),
+        (limits::RECEIPT_MEMBERS_MAX + 1, 1),
+    ] {
+        let names: Vec<String> = (0..members).map(|user| user.to_string()).collect();
+        let names: Vec<&str> = names.iter().map(String::as_str).collect();
+        let mut bench = Bench::new();
+        let conv = bench.group(&names);
+        bench.ask("1", conv, Op::Read(1));
+        assert_eq!(receipts(&bench), [("1".into(), 1, 1, told)]);
+    }
+}
+
+#[test]
+fn the_ordinal_of_a_row_that_is_not_in_memory_is_read() {
+    let mut bench = Bench::new();
+    stored(&mut bench, CONV, &["alice", "bob"], 1_000, 1_000);
+    let request = bench.ask("bob", CONV, Op::Read(10));
+    assert!(bench.is_ok(request));
+    let mark = bench.projected.iter().find(|one| matches!(one, Projection::Mark { .. }));
+    assert!(matches!(mark, Some(Projection::Mark { read_seq: 10, read_n: 9, .. })));
+}
+
+#[test]
+fn a_touch_goes_to_each_member_up_to_the_limit_and_beyond_to_nobody() {
+    for (members, touched) in
+        [(limits::TOUCH_MEMBERS_MAX, true), (limits::TOUCH_MEMBERS_MAX + 1, false)]
+    {
+        let names: Vec<String> = (0..members).map(|user| user.to_string()).collect();
+        let names: Vec<&str> = names.iter().map(String::as_str).collect();
+        let mut bench = Bench::new();
+        let conv = bench.group(&names);
+        bench.send("1", conv);
+        let touch = |one: &Projection| matches!(one, Projection::Touch { head_seq: 2, .. });
+        let big = |one: &Projection| matches!(one, Projection::Listed { big: true, .. });
+        assert_eq!(bench.projected.iter().any(touch), touched);
+        assert_eq!(bench.projected.iter().any(big), !touched);
+    }
+}
+
+#[test]
+fn growing_beyond_the_limit_marks_every_members_list_and_shrinking_unmarks_it() {
+    let names: Vec<String> = (0..limits::TOUCH_MEMBERS_MAX).map(|user| user.to_string()).collect();
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    let mut bench = Bench::new();
+    let conv = bench.group(&names);
+    for (what, expected) in
+        [(What::Add(vec![named("eve")]), true), (What::Remove(vec![named("eve")]), false)]
+    {
+        bench.projected.clear();
+        bench.change("0", conv, what);
+        let listed = bench.projected.iter().filter_map(|one| match one {
+            Projection::Listed { user, big, left_seq: 0, .. } => Some((*user, *big)),
+            _ => None,
+        });
+        let listed: std::collections::BTreeMap<UserId, bool> = listed.collect();
+        assert!(names.iter().all(|name| listed.get(&user_id(name)) == Some(&expected)));
+    }
+}
+
+// ------------------------------------------------------------ unread counts against an oracle
+
+#[derive(Clone, Debug)]
+enum Step {
+    Send(usize),
+    Read(usize, Seq),
+    Leave(usize),
+    Join(usize),
+    Rename,
+    Restart,
+}
+
+const USERS: [&str; 4] = ["ann", "ben", "cid", "dot"];
+
+fn steps() -> impl Strategy<Value = Vec<Step>> {
+    let user = 0..USERS.len();
+    let step = prop_oneof![
+        6 => user.clone().prop_map(Step::Send),
+        3 => (user.clone(), 0..40_u64).prop_map(|(user, seq)| Step::Read(user, seq)),
+        1 => (1..USERS.len()).prop_map(Step::Leave),
+        1 => (1..USERS.len()).prop_map(Step::Join),
+        1 => Just(Step::Rename),
+        1 => Just(Step::Restart),
+    ];
+    proptest::collection::vec(step, 1..60)
+}
+
+/// A user's list entry, as every projection of it taken together says.
+#[derive(Clone, Copy, Debug, Default)]
+struct Entry {
+    head_n: u64,
+    read_n: u64,
+    left: bool,
+}
+
+fn entry(projected: &[Projection], conv: ConvId, user: UserId) -> Entry {
+    let mut entry = Entry::default();
+    for projection in projected {
+        match projection {
+            Projection::Listed { user: of, left_seq, joined_n, .. } if *of == user => {
+                entry.left = *left_seq != 0;
+                entry.read_n = entry.read_n.max(*joined_n);
+            }
+            Projection::Touch { users, conv: of, head_n, .. } if users.contains(&user) => {
+                assert_eq!(*of, conv);
+                entry.head_n = entry.head_n.max(*head_n);
+            }
+            Projection::Mark { user: of, read_n, .. } if *of == user => {
+                entry.read_n = entry.read_n.max(*read_n);
+            }
+            _ => {}
+        }
+    }
+    entry
+}
+
+/// What the log is, kept the simple way: for each event whether it counts.
+#[derive(Default)]
+struct Oracle {
+    counts: Vec<bool>,
+    joined: [Seq; 4],
+    read: [Seq; 4],
+}
+
+impl Oracle {
+    fn unread(&self, user: usize) -> u64 {
+        let from = self.read[user].max(self.joined[user]) as usize;
+        self.counts[from.min(self.counts.len())..].iter().filter(|counts| **counts).count() as u64
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    #[test]
+    fn unread_is_the_messages_after_the_read_mark_and_the_joining(steps in steps()) {
+        let mut bench = Bench::new();
+        let conv = bench.group(&USERS);
+        let mut oracle = Oracle { counts: vec![false], joined: [1; 4], read: [0; 4] };
+        for (number, step) in steps.into_iter().enumerate() {
+            // Ids of different moments, so that none repeats.
+            bench.pass(1);
+            let head = oracle.counts.len() as Seq;
+            match step {
+                Step::Send(user) if oracle.joined[user] > 0 => {
+                    bench.send(USERS[user], conv);
+                    oracle.counts.push(true);
+                }
+                Step::Read(user, seq) if oracle.joined[user] > 0 => {
+                    bench.ask(USERS[user], conv, Op::Read(seq));
+                    oracle.read[user] = oracle.read[user].max(seq.min(head));
+                }
+                Step::Leave(user) if oracle.joined[user] > 0 => {
+                    bench.change(USERS[user], conv, What::Leave);
+                    oracle.joined[user] = 0;
+                    oracle.counts.push(false);
+                }
+                Step::Join(user) if oracle.joined[user] == 0 => {
+                    bench.change(USERS[0], conv, What::Add(vec![named(USERS[user])]));
+                    oracle.counts.push(false);
+                    oracle.joined[user] = oracle.counts.len() as Seq;
+                }
+                Step::Rename => {
+                    bench.change(USERS[0], conv, What::Rename(format!("name {number}").into()));
+                    oracle.counts.push(false);
+                }
+                Step::Restart => bench.restart(),
+                _ => continue,
+            }
+            for (user, name) in USERS.iter().enumerate() {
+                let entry = entry(&bench.projected, conv, user_id(name));
+                prop_assert_eq!(entry.left, oracle.joined[user] == 0);
+                if !entry.left {
+                    prop_assert_eq!(entry.head_n.saturating_sub(entry.read_n), oracle.unread(user));
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,9 @@
+//! Properties of the owner machine, one file each.
+
+mod commit;
+mod dedup;
+mod loading;
+mod marks;
+mod order;
+mod pages;
+mod rights;
