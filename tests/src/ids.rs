@@ -48,11 +48,10 @@ pub fn direct_conversation(one: &str, other: &str) -> String {
     let (low, high) = if one <= other { (one, other) } else { (other, one) };
     let mut hash = Sha256::new_with_prefix(b"throng-dm-v1");
     for user in [low, high] {
-        let length = u16::try_from(user.len()).expect("a user id is at most 64 bytes");
-        hash.update(length.to_be_bytes());
-        hash.update(user.as_bytes());
+        update_with_name(&mut hash, user);
     }
-    uuid_v8(&hash.finalize())
+    let digest: [u8; 16] = hash.finalize()[..16].try_into().expect("a digest of 32 bytes");
+    Builder::from_custom_bytes(digest).into_uuid().to_string()
 }
 
 /// The group that a `create_group` of this user with this `client_msg_id` makes.
@@ -60,16 +59,38 @@ pub fn direct_conversation(one: &str, other: &str) -> String {
 pub fn group_conversation(user: &str, client_msg_id: &str) -> String {
     let request = Uuid::parse_str(client_msg_id).expect("a UUID");
     let mut hash = Sha256::new_with_prefix(b"throng-group-v1");
-    hash.update(user.as_bytes());
+    update_with_name(&mut hash, user);
     hash.update(request.as_bytes());
-    let digest = hash.finalize();
-    let (seconds, nanos) = request.get_timestamp().expect("a UUIDv7").to_unix();
-    let rest: [u8; 10] = digest[..10].try_into().expect("ten bytes");
-    let time_ms = seconds * 1_000 + u64::from(nanos) / 1_000_000;
-    Builder::from_unix_timestamp_millis(time_ms, &rest).into_uuid().to_string()
+    let rest: [u8; 10] = hash.finalize()[..10].try_into().expect("ten bytes");
+    let mut time = [0; 8];
+    time[2..].copy_from_slice(&request.as_bytes()[..6]);
+    Builder::from_unix_timestamp_millis(u64::from_be_bytes(time), &rest).into_uuid().to_string()
 }
 
-fn uuid_v8(digest: &[u8]) -> String {
-    let bytes: [u8; 16] = digest[..16].try_into().expect("a digest of 32 bytes");
-    Builder::from_custom_bytes(bytes).into_uuid().to_string()
+fn update_with_name(hash: &mut Sha256, user: &str) {
+    let length = u16::try_from(user.len()).expect("a user id is at most 64 bytes");
+    hash.update(length.to_be_bytes());
+    hash.update(user.as_bytes());
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The example of docs/protocol.md.
+    #[test]
+    fn the_direct_conversation_of_alice_and_bob_is_as_documented() {
+        let documented = "9f9dde34-7b14-8384-a595-93ef918feb74";
+        assert_eq!(direct_conversation("alice", "bob"), documented);
+        assert_eq!(direct_conversation("bob", "alice"), documented);
+    }
+
+    #[test]
+    fn a_fresh_id_is_a_uuid_v7_of_now_and_no_other() {
+        let (one, other) = (fresh(), fresh());
+        assert_ne!(one, other);
+        let id = Uuid::parse_str(&one).unwrap();
+        assert_eq!(id.get_version_num(), 7);
+        assert!(now_ms() / 1_000 - id.get_timestamp().unwrap().to_unix().0 <= 1);
+    }
 }

@@ -84,7 +84,9 @@ fn sync_of_anothers_conversation_gives_what_sync_of_none_gives() {
         let fields = json!({"convs": [{"conv": conv, "after": 0}]});
         shape(&mut scene.eve, "sync", &fields).replace(conv, "CONV")
     };
-    assert_eq!(asked(&scene.group), asked(&ids::fresh()));
+    let theirs = asked(&scene.group);
+    assert_eq!(theirs, asked(&ids::fresh()));
+    assert_eq!(theirs, r#"{"sync":{"convs":[{"conv":"CONV"}]}}"#, "its name alone comes back");
 }
 
 #[test]

@@ -15,6 +15,11 @@ fn item(client: &mut Client, conv: &str) -> Value {
     found.unwrap_or_else(|| panic!("{conv} is not in the list"))
 }
 
+/// Waits for the event: what it changes in the list is there before it is pushed.
+fn heard(client: &mut Client, seq: u64) {
+    while client.pushed_with("event")["seq"].as_u64() < Some(seq) {}
+}
+
 fn number(item: &Value, key: &str) -> u64 {
     item[key].as_u64().unwrap_or(0)
 }
@@ -28,6 +33,7 @@ fn a_direct_conversation_names_the_peer_and_a_group_its_name() {
     let fields = json!({"to": "bob", "client_msg_id": ids::fresh(), "text": "hi"});
     let direct = ann.ask_for("ack", "send", &fields)["conv"].as_str().unwrap().to_owned();
     let group = ann.create_group("tea", &["bob"]);
+    while bob.pushed_with("event")["conv"] != group.as_str() {}
     let listed = item(&mut ann, &direct);
     assert_eq!((&listed["kind"], &listed["peer"]), (&json!("direct"), &json!("bob")));
     assert_eq!(item(&mut bob, &direct)["peer"], "ann");
@@ -40,8 +46,10 @@ fn a_direct_conversation_names_the_peer_and_a_group_its_name() {
 fn the_last_event_and_the_head_are_those_of_the_log() {
     let gateway = Gateway::start();
     let (mut ann, _) = Client::join(&gateway.url(), "ann", "phone");
+    let (mut laptop, _) = Client::join(&gateway.url(), "ann", "laptop");
     let conv = ann.create_group("tea", &["bob"]);
     let seq = ann.say(&conv, "the last word");
+    heard(&mut laptop, seq);
     let listed = item(&mut ann, &conv);
     assert_eq!(number(&listed, "head"), seq);
     assert_eq!(listed["last_event"]["seq"], seq);
@@ -55,8 +63,10 @@ fn unread_counts_the_messages_of_others_above_the_read_mark() {
     let (mut bob, _) = Client::join(&gateway.url(), "bob", "phone");
     let (mut laptop, _) = Client::join(&gateway.url(), "bob", "laptop");
     let conv = ann.create_group("tea", &["bob"]);
+    heard(&mut bob, 1);
     let start = number(&item(&mut bob, &conv), "unread");
     let seqs: Vec<u64> = (0..5).map(|count| ann.say(&conv, &format!("{count}"))).collect();
+    heard(&mut bob, 6);
     assert_eq!(number(&item(&mut bob, &conv), "unread"), start + 5);
     bob.ask_for("ok", "read", &json!({"conv": conv, "seq": seqs[2]}));
     for client in [&mut bob, &mut laptop] {
@@ -71,10 +81,12 @@ fn unread_counts_the_messages_of_others_above_the_read_mark() {
 fn ones_own_messages_are_not_unread() {
     let gateway = Gateway::start();
     let (mut ann, _) = Client::join(&gateway.url(), "ann", "phone");
+    let (mut laptop, _) = Client::join(&gateway.url(), "ann", "laptop");
     let conv = ann.create_group("tea", &["bob"]);
     for count in 0..3 {
         ann.say(&conv, &format!("{count}"));
     }
+    heard(&mut laptop, 4);
     assert_eq!(number(&item(&mut ann, &conv), "unread"), 0);
 }
 
@@ -85,6 +97,7 @@ fn unread_survives_a_kill() {
     let (mut bob, _) = Client::join(&gateway.url(), "bob", "phone");
     let conv = ann.create_group("tea", &["bob"]);
     let seqs: Vec<u64> = (0..4).map(|count| ann.say(&conv, &format!("{count}"))).collect();
+    heard(&mut bob, 5);
     bob.ask_for("ok", "read", &json!({"conv": conv, "seq": seqs[1]}));
     gateway.kill_and_restart();
     let (mut bob, _) = Client::join(&gateway.url(), "bob", "phone");

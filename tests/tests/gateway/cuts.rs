@@ -82,8 +82,9 @@ impl Run {
         convs: &[String],
     ) -> History {
         let mut history = History::default();
-        for thread in threads {
-            let mut participant = thread.join().expect("a sender that did not fail");
+        let join = |thread: JoinHandle<Participant>| thread.join().expect("no sender failed");
+        let participants: Vec<Participant> = threads.into_iter().map(join).collect();
+        for mut participant in participants {
             participant.finish(FINISH_LIMIT);
             history.clients.push(participant.into_history());
         }

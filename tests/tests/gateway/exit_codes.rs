@@ -37,7 +37,7 @@ fn help_and_version_are_0() {
     for flag in ["--help", "--version"] {
         let ended = run_to_end(&[flag]);
         assert_eq!(ended.code, Some(0), "{}", ended.stderr);
-        assert!(ended.stdout.contains("throng-edge"), "{}", ended.stdout);
+        assert!(!ended.stdout.is_empty() && ended.stderr.is_empty(), "{}", ended.stderr);
     }
 }
 

@@ -70,9 +70,9 @@ fn the_documented_names_are_the_served_ones() {
 }
 
 #[test]
-fn connections_are_counted_up_and_down() {
+fn sessions_are_counted_up_and_down() {
     let gateway = Gateway::start_with(&["--shards", "2"]);
-    let name = "throng_connections";
+    let name = "throng_edge_sessions";
     assert!((sample(&scrape(&gateway), name) - 0.0).abs() < 0.1);
     let mut clients: Vec<Client> = (0..7)
         .map(|number| Client::join(&gateway.url(), &format!("user-{number}"), "phone").0)

@@ -1,6 +1,8 @@
 //! I2: one connection's sends to a conversation keep their order; after one fails, those already
 //! under way behind it fail too.
 
+use std::time::Duration;
+
 use serde_json::{Value, json};
 use throng_tests::client::Client;
 use throng_tests::gateway::Gateway;
@@ -30,32 +32,44 @@ fn pipelined_sends_get_rising_seqs() {
 }
 
 #[test]
-fn what_was_under_way_behind_a_failure_fails_too_and_can_be_sent_again() {
+fn a_final_error_holds_up_nothing_that_is_under_way_behind_it() {
     let gateway = Gateway::start();
     let (mut ann, _) = Client::join(&gateway.url(), "ann", "phone");
-    let (conv, other) = (ann.create_group("tea", &[]), ann.create_group("other", &[]));
-    let old = ids::fresh_at(ids::now_ms() - 48 * 3_600_000);
-    let (second, third) = (ids::fresh(), ids::fresh());
-    let bad = fields(&conv, &old, "too old").to_string();
-    let frames: Vec<String> = vec![
-        format!(r#"{{"id": 1001, "send": {bad}}}"#),
-        format!(r#"{{"id": 1002, "send": {}}}"#, fields(&conv, &second, "second")),
-        format!(r#"{{"id": 1003, "send": {}}}"#, fields(&other, &third, "elsewhere")),
-    ];
-    for frame in frames {
-        ann.send_text(&frame);
+    let conv = ann.create_group("tea", &[]);
+    for round in 0..10 {
+        let old = ids::fresh_at(ids::now_ms() - 48 * 3_600_000);
+        let refused = ann.request("send", &fields(&conv, &old, "too old"));
+        let behind = ann.request("send", &fields(&conv, &ids::fresh(), &format!("round {round}")));
+        assert_eq!(ann.answer(refused).unwrap()["error"]["code"], "expired_id");
+        let behind = ann.answer(behind).unwrap();
+        assert!(behind.get("ack").is_some(), "{behind}");
     }
-    let first = ann.answer(1001).unwrap();
-    assert_eq!(first["error"]["code"], "expired_id", "{first}");
-    let behind = ann.answer(1002).unwrap();
-    let elsewhere = ann.answer(1003).unwrap();
-    assert!(elsewhere.get("ack").is_some(), "another conversation is not concerned: {elsewhere}");
-    if behind.get("ack").is_none() {
-        assert_eq!(behind["error"]["code"], "after_failed", "{behind}");
-        ann.ask_for("ack", "send", &fields(&conv, &second, "second"));
+}
+
+/// The rate limit is a failure that can be retried, and one that a test can bring about.
+#[test]
+fn after_a_failure_the_later_ones_fail_until_it_is_sent_again() {
+    let gateway = Gateway::start_with(&["--ops-burst", "5", "--ops-per-s", "2"]);
+    let (mut ann, _) = Client::join(&gateway.url(), "ann", "phone");
+    let conv = ann.create_group("tea", &[]);
+    let ids: Vec<String> = (0..10).map(|_| ids::fresh()).collect();
+    let requests: Vec<u64> =
+        ids.iter().map(|id| ann.request("send", &fields(&conv, id, id))).collect();
+    let answers: Vec<Value> =
+        requests.into_iter().map(|request| ann.answer(request).unwrap()).collect();
+    let failed = answers.iter().position(|answer| answer.get("ack").is_none()).unwrap();
+    assert_eq!(answers[failed]["error"]["code"], "rate_limited", "{answers:?}");
+    for answer in &answers[failed..] {
+        let code = answer["error"]["code"].as_str();
+        assert!(matches!(code, Some("rate_limited" | "after_failed")), "{answers:?}");
     }
-    assert_eq!(ann.texts(&conv, 1), ["second"]);
-    assert_eq!(ann.texts(&other, 1), ["elsewhere"]);
+    std::thread::sleep(Duration::from_secs(3));
+    let other = fields(&conv, &ids[failed + 1], &ids[failed + 1]);
+    assert_eq!(ann.error_of("send", &other), "after_failed");
+    ann.ask_for("ack", "send", &fields(&conv, &ids[failed], &ids[failed]));
+    ann.ask_for("ack", "send", &other);
+    std::thread::sleep(Duration::from_secs(1));
+    assert_eq!(ann.texts(&conv, 1), ids[..failed + 2]);
 }
 
 #[test]

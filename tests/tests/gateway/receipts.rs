@@ -79,7 +79,7 @@ fn marks_in_quick_succession_arrive_as_few_receipts() {
     let seqs: Vec<u64> =
         (0..20).map(|text| scene.ann.say(&scene.conv, &format!("{text}"))).collect();
     for seq in &seqs {
-        mark(&mut scene.bob, "delivered", &scene.conv, *seq);
+        scene.bob.tell("delivered", &json!({"conv": scene.conv, "seq": seq}));
     }
     let mut count = 0;
     let mut last = 0;
