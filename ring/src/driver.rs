@@ -224,13 +224,15 @@ pub trait Io {
     /// Starts a TCP connection; [`Event::Connected`] tells the outcome.
     ///
     /// # Errors
-    /// The table is full, or the socket cannot be made or bound.
+    /// The table is full (ENFILE), or the socket cannot be made or bound. There is no connection
+    /// then, and no event comes.
     fn connect(&mut self, options: ConnectOptions) -> io::Result<ConnId>;
 
     /// Takes over a connected stream socket (a socketpair's end). Not armed yet.
     ///
     /// # Errors
-    /// The table is full.
+    /// The table is full (ENFILE), or the descriptor is no socket that can be adopted. There is no
+    /// connection then; the descriptor is closed.
     fn adopt(&mut self, socket: OwnedFd) -> io::Result<ConnId>;
 
     /// Changes how a connection waits for input. A new connection is [`Arm::Off`]; one that is being

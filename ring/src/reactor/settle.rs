@@ -58,11 +58,9 @@ impl<K: Kernel> Reactor<K> {
             return;
         }
         if conn.flags.has(Flags::INPUT_ENDED) {
-            // The close itself sends our FIN, unless a FIN is on its way already.
-            if !conn.outstanding(OpKind::Shutdown) {
-                conn.phase = Phase::Closing;
-                self.settle_closing(id);
-            }
+            // The close itself sends our FIN.
+            conn.phase = Phase::Closing;
+            self.settle_closing(id);
             return;
         }
         if !conn.flags.has(Flags::SHUTDOWN_SUBMITTED) {
