@@ -130,7 +130,7 @@ fn cases() -> Vec<Case> {
         1,
     ));
     cases.push(encode_case("ws encode 64 B, server", 64, None));
-    cases.push(encode_case("ws encode 64 B, client", 64, Some([1, 2, 3, 4].into())));
+    cases.push(encode_case("ws encode 64 B, client", 64, Some([1, 2, 3, 4])));
     cases.push(encode_case("ws encode 16 KiB, server", 16 * 1024, None));
     cases.extend(schema_cases());
     cases
@@ -139,7 +139,7 @@ fn cases() -> Vec<Case> {
 fn decode_case(name: &'static str, opcode: Opcode, payload: &[u8], frames: u64) -> Case {
     let mut received = Vec::new();
     for _ in 0..frames {
-        encode::frame(&mut received, opcode, payload, Some([0x11, 0x22, 0x33, 0x44].into()));
+        encode::frame(&mut received, opcode, payload, Some([0x11, 0x22, 0x33, 0x44]));
     }
     let mut decoder = Decoder::new(Role::Server, 64 * 1024);
     let mut lent = received.clone();

@@ -71,7 +71,7 @@ impl EchoLoad {
         let mut frame = Vec::new();
         // One mask for all: unpredictable masks protect proxies, of which there are none here.
         let payload = vec![b'x'; plan.size_bytes];
-        encode::frame(&mut frame, Opcode::Binary, &payload, Some([0x5a, 0xa5, 0x33, 0xcc].into()));
+        encode::frame(&mut frame, Opcode::Binary, &payload, Some([0x5a, 0xa5, 0x33, 0xcc]));
         Ok(Self {
             frame,
             payload_bytes: plan.size_bytes,

@@ -80,7 +80,7 @@ impl<L: Load> Fleet<L> {
     pub fn new(target: Target, wanted: usize, load: L) -> Self {
         Self {
             target,
-            key: ws::accept::client_key([7; 16]).to_string(),
+            key: ws::accept::client_key([7; 16]),
             wanted,
             clients: Vec::new(),
             opening: 0,
@@ -213,7 +213,7 @@ impl<L: Load> Fleet<L> {
                     self.load.message(slot, bytes, &mut client.out);
                 }
                 Ok(Some(ws::Event::Ping(payload))) => {
-                    ws::encode::pong(&mut client.out, payload, Some([1, 2, 3, 4].into()));
+                    ws::encode::pong(&mut client.out, payload, Some([1, 2, 3, 4]));
                 }
                 Ok(Some(ws::Event::Pong(_))) => {}
                 Ok(Some(ws::Event::Close(close))) => break Some(format!("closed: {close:?}")),

@@ -143,7 +143,7 @@ impl Load for Hello {
     fn opened(&mut self, slot: usize, out: &mut Vec<u8>) {
         let prefix = self.prefix;
         let hello = format!(r#"{{"id":1,"hello":{{"user":"{prefix}-{slot}","device":"phone"}}}}"#);
-        encode::frame(out, Opcode::Text, hello.as_bytes(), Some([9, 8, 7, 6].into()));
+        encode::frame(out, Opcode::Text, hello.as_bytes(), Some([9, 8, 7, 6]));
     }
 
     fn message(&mut self, _slot: usize, message: &[u8], _out: &mut Vec<u8>) {
