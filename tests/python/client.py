@@ -11,8 +11,10 @@ import uuid
 
 from google.protobuf import json_format
 from google.protobuf.descriptor import FieldDescriptor
+from google.protobuf.unknown_fields import UnknownFieldSet
 from throng import v1_pb2
 from websockets.asyncio.client import connect
+from websockets.exceptions import ConnectionClosed
 
 ANSWER_S = 15
 
@@ -71,8 +73,6 @@ def as_dict(message):
 
 
 def unknown_fields(message):
-    from google.protobuf.unknown_fields import UnknownFieldSet
-
     return len(UnknownFieldSet(message))
 
 
@@ -135,6 +135,8 @@ class Client:
                     receipt = frame["receipt"]
                     self.receipts[receipt["conv"], receipt["user"]] = receipt
                 self.changed.set()
+        except ConnectionClosed:
+            pass
         finally:
             for future in self.waiting.values():
                 if not future.done():
