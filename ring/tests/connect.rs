@@ -7,7 +7,7 @@ mod support;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener};
 use std::os::unix::net::UnixStream;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use support::{Recorder, Seen, Simulated, batch, real, turn_until};
 use throng_ring::sim::SimConfig;
@@ -85,6 +85,9 @@ fn on_the_kernel_an_adopted_socketpair_needs_no_descriptor_and_may_have_been_non
     driver.io().arm(conn, Arm::Hot);
     let mut recorder = Recorder::default();
     driver.turn(Duration::from_millis(5), &mut recorder).unwrap();
+    let idle = Instant::now();
+    driver.turn(Duration::from_millis(50), &mut recorder).unwrap();
+    assert!(idle.elapsed() >= Duration::from_millis(45), "an idle connection ended the wait");
     theirs.write_all(b"ping").unwrap();
     turn_until(&mut driver, &mut recorder, "ping", |r| r.bytes(conn) == b"ping");
     driver.io().send(conn, batch(b"pong")).unwrap();

@@ -106,6 +106,12 @@ fn each_change_of_arms_takes_effect_and_the_next_one_too() {
             s.turns(3);
             assert_eq!(peer.armed(), arm, "{from:?} and {to:?} in turn");
         }
+        s.driver.io().arm(conn, from);
+        s.turns(3);
+        s.driver.io().arm(conn, to);
+        s.driver.io().arm(conn, from);
+        s.turns(3);
+        assert_eq!(peer.armed(), from, "{to:?} taken back at once");
     }
 }
 
