@@ -205,10 +205,12 @@ test('an ack that is lost with its connection does not double the message', asyn
   const [alice, bob] = [await enter('alice', { prepare: cutAtAck }), await enter('bob')];
   await alice.startChat('bob');
   await alice.send('only once', 'and then this');
-  await alice.seesStates([['only once', 'delivered'], ['and then this', 'delivered']]);
-  assert.equal(cuts, 1);
+  await bob.seesUnread('alice', 2);
+  await alice.isConnected();
   await bob.open('alice');
   await bob.sees(['only once', 'and then this']);
+  await alice.seesStates([['only once', 'read'], ['and then this', 'read']]);
+  assert.equal(cuts, 1);
 });
 
 test('unsent messages and the conversations outlive a reload of the page', async () => {
