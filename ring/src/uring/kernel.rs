@@ -15,7 +15,6 @@ use std::time::{Duration, Instant};
 use io_uring::types::{CancelBuilder, DestinationSlot, Fd, Fixed};
 use io_uring::{opcode, squeue};
 use rustix::event::EventfdFlags;
-use rustix::fs::OFlags;
 use socket2::{Domain, Protocol, SockAddr, SockAddrStorage, Socket, Type};
 
 use crate::driver::{ConnectOptions, ListenOptions};
@@ -331,9 +330,6 @@ impl Kernel for UringKernel {
     }
 
     fn adopt(&mut self, slot: u32, socket: OwnedFd) -> io::Result<()> {
-        // On a non-blocking description io_uring answers EAGAIN instead of waiting.
-        let flags = rustix::fs::fcntl_getfl(&socket)?;
-        rustix::fs::fcntl_setfl(&socket, flags - OFlags::NONBLOCK)?;
         self.install(slot, &socket)
     }
 
