@@ -34,7 +34,7 @@ enum Command {
         #[arg(long, default_value_t = 15_000)]
         connections: usize,
         /// Seconds of silence before the reading
-        #[arg(long, default_value_t = 8)]
+        #[arg(long, default_value_t = 15)]
         settle: u64,
         /// Also write the result as JSON
         #[arg(long)]
