@@ -25,16 +25,30 @@ use crate::shard::{Control, Handle};
 const SNAPSHOT_DEADLINE: Duration = Duration::from_secs(1);
 
 /// A number of another part of the process.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Number {
     /// Name without prefix and without `_total`.
     pub name: &'static str,
     /// What it tells.
     pub meaning: &'static str,
-    /// A counter, not a gauge.
-    pub only_grows: bool,
-    /// The value.
-    pub value: f64,
+    /// Its value.
+    pub value: Value,
+}
+
+/// What a [`Number`] is.
+#[derive(Clone, Debug)]
+pub enum Value {
+    /// It only grows.
+    Counter(f64),
+    /// It comes and goes.
+    Gauge(f64),
+    /// Values counted by their size.
+    Histogram {
+        /// All values together.
+        sum: f64,
+        /// Upper bounds and how many values are in each bucket.
+        buckets: Vec<(f64, u64)>,
+    },
 }
 
 /// What the admin port shows.
@@ -177,13 +191,22 @@ impl Scrape {
     }
 
     fn encode_others(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
-        for &Number { name, meaning, only_grows, value } in &self.others {
-            let kind = if only_grows { MetricType::Counter } else { MetricType::Gauge };
+        for Number { name, meaning, value } in &self.others {
+            let kind = match value {
+                Value::Counter(_) => MetricType::Counter,
+                Value::Gauge(_) => MetricType::Gauge,
+                Value::Histogram { .. } => MetricType::Histogram,
+            };
             let mut metric = encoder.encode_descriptor(name, meaning, None::<&Unit>, kind)?;
-            if only_grows {
-                metric.encode_counter::<NoLabelSet, _, u64>(&value, None)?;
-            } else {
-                metric.encode_gauge(&value)?;
+            match value {
+                Value::Counter(value) => {
+                    metric.encode_counter::<NoLabelSet, _, u64>(value, None)?;
+                }
+                Value::Gauge(value) => metric.encode_gauge(value)?,
+                Value::Histogram { sum, buckets } => {
+                    let count = buckets.iter().map(|(_, count)| count).sum();
+                    metric.encode_histogram::<NoLabelSet>(*sum, count, buckets, None)?;
+                }
             }
         }
         Ok(())

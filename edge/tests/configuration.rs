@@ -1,5 +1,7 @@
 //! Flags win over the file, the file over the defaults; what is wrong is said with its place.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test may panic")]
+
 use std::fs;
 
 use tempfile::NamedTempFile;

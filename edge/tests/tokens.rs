@@ -1,5 +1,7 @@
 //! Tokens are believed exactly when a key of ours, used with its own algorithm, says so.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test may panic")]
+
 use std::fs;
 use std::path::{Path, PathBuf};
 

@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 
-use throng_router::{Config as RouterConfig, Router};
-use throng_store::embedded::{Config as StoreConfig, Embedded};
+use throng_router::{Config as RouterConfig, Metric, Router};
+use throng_store::embedded::{Config as StoreConfig, Embedded, Histogram};
 use tokio::runtime::Handle;
 
-use crate::admin::Number;
+use crate::admin::{Number, Value};
 use crate::config::Settings;
 use crate::exit::Fatal;
 use crate::shard::LinkSource;
@@ -54,22 +54,72 @@ pub(super) async fn failed(standalone: Option<&Standalone>) -> String {
     }
 }
 
-/// What router and store count.
+/// What the process, the router and the store count.
 pub(super) fn numbers(
     standalone: Option<&Standalone>,
 ) -> Box<dyn Fn() -> Vec<Number> + Send + Sync> {
-    let Some(router) = standalone.map(|standalone| Arc::clone(&standalone.router)) else {
-        return Box::new(Vec::new);
-    };
+    let parts = standalone.map(|it| (Arc::clone(&it.router), it.store.clone()));
     Box::new(move || {
-        let metrics = router.metrics().into_iter();
-        metrics
-            .map(|metric| Number {
-                name: metric.name.strip_suffix("_total").unwrap_or(metric.name),
-                meaning: metric.help,
-                only_grows: metric.counter,
-                value: metric.value,
-            })
-            .collect()
+        let mut numbers = vec![resident_bytes()];
+        if let Some((router, store)) = &parts {
+            numbers.extend(router.metrics().into_iter().map(router_number));
+            numbers.extend(store_numbers(store));
+        }
+        numbers
     })
+}
+
+fn resident_bytes() -> Number {
+    let statm = std::fs::read_to_string("/proc/self/statm").unwrap_or_default();
+    let pages: u64 = statm.split(' ').nth(1).and_then(|field| field.parse().ok()).unwrap_or(0);
+    let bytes = pages * rustix::param::page_size() as u64;
+    Number {
+        name: "process_resident_bytes",
+        meaning: "Resident memory of the process",
+        value: Value::Gauge(bytes as f64),
+    }
+}
+
+fn router_number(metric: Metric) -> Number {
+    let name = metric.name.strip_suffix("_total").unwrap_or(metric.name);
+    let value =
+        if metric.counter { Value::Counter(metric.value) } else { Value::Gauge(metric.value) };
+    Number { name, meaning: metric.help, value }
+}
+
+fn store_numbers(store: &Embedded) -> Vec<Number> {
+    let stats = store.stats();
+    let disk_bytes = store.disk_bytes().unwrap_or(0) as f64;
+    let number = |name, meaning, value| Number { name, meaning, value };
+    vec![
+        number(
+            "store_commit_seconds",
+            "Time of a commit of appends, its sync included",
+            histogram(&stats.commit_us, 1e-6),
+        ),
+        number(
+            "store_commit_appends",
+            "Appends in a commit: the batch sizes that the load led to",
+            histogram(&stats.commit_appends, 1.0),
+        ),
+        number("store_commit_rows", "Rows in a commit", histogram(&stats.commit_rows, 1.0)),
+        number(
+            "store_project_cells",
+            "Cells that a batch of projections changed",
+            histogram(&stats.project_cells, 1.0),
+        ),
+        number(
+            "store_refused",
+            "Appends refused because the queue was full",
+            Value::Counter(stats.busy as f64),
+        ),
+        number("store_disk_bytes", "Bytes of the store's files", Value::Gauge(disk_bytes)),
+    ]
+}
+
+fn histogram(counted: &Histogram, unit: f64) -> Value {
+    let bound = |bucket| Histogram::bound(bucket).map_or(f64::INFINITY, |top| top as f64 * unit);
+    let buckets = counted.buckets.iter().enumerate();
+    let buckets = buckets.map(|(bucket, count)| (bound(bucket), *count)).collect();
+    Value::Histogram { sum: counted.sum as f64 * unit, buckets }
 }

@@ -37,7 +37,6 @@ impl Handle {
     ///
     /// # Errors
     /// The mailbox is full or the shard has ended; the message comes back.
-    #[expect(clippy::result_large_err, reason = "the message is small")]
     pub fn send(&self, control: Control) -> Result<(), TrySendError<Control>> {
         self.sender.try_send(control)?;
         self.waker.wake();

@@ -7,7 +7,7 @@ use throng_edge::shard::Mode;
 use throng_ring::sim::SimConfig;
 use throng_wire::link::{Evict, Session, ToEdge, Unregister};
 
-use crate::rig::{Rig, Said, config, error_code, event_json, send, target};
+use crate::rig::{Client, Rig, Said, config, error_code, event_json, send, target};
 
 #[test]
 fn the_shard_says_hello_first() {
@@ -55,7 +55,7 @@ fn requests_that_find_no_room_to_wait_are_refused() {
             rig.settle();
         }
     }
-    let answers: Vec<_> = sessions.iter_mut().flat_map(|client| client.jsons()).collect();
+    let answers: Vec<_> = sessions.iter_mut().flat_map(Client::jsons).collect();
     assert!(answers.iter().all(|answer| error_code(answer) == "overloaded"));
     let waiting = rig.snapshot().gauges.link_queue_bytes;
     assert!((900_000..=1 << 20).contains(&waiting), "{waiting}");
@@ -114,7 +114,7 @@ fn a_hello_while_the_link_is_down_waits_for_it() {
 #[test]
 fn a_router_that_breaks_the_rules_loses_the_link_and_nobody_else() {
     let wrong: [&dyn Fn(&crate::rig::Router); 3] = [
-        &|router| drop(router.peer.write(&[0, 0, 0, 0, 9])),
+        &|router| assert_eq!(router.peer.write(&[0, 0, 0, 0, 9]), 5),
         &|router| router.grant(0, 0),
         &|router| router.welcome(1, 1),
     ];

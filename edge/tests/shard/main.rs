@@ -1,6 +1,8 @@
 //! A shard over the simulated driver: virtual time, no sockets, no threads. The tests play the
 //! clients and the router.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test may panic")]
+
 mod admission;
 mod drain;
 mod echo;

@@ -7,18 +7,18 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 use throng_edge::metrics::Snapshot;
 use throng_edge::shard::{Clocks, Control, Handle, LinkSource, Mode, Shard, ShardConfig};
-use throng_ring::sim::{Peer, PeerEnd, Sim, SimConfig, SimDriver};
+use throng_ring::sim::{Peer, Sim, SimConfig, SimDriver};
 use throng_wire::link::{
     self, Answer, Credit, FrameReader, Hint, Register, Request, ToEdge, ToRouter, Welcome,
 };
 use throng_wire::ws::{Decoder, Event, Input, Opcode, Role, encode};
 use throng_wire::{Json as _, Protobuf as _, v1};
 
-pub const ADDRESS: &str = "127.0.0.1:7400";
-pub const MS: Duration = Duration::from_millis(1);
-pub const HEARTBEAT: Duration = Duration::from_secs(25);
+pub(crate) const ADDRESS: &str = "127.0.0.1:7400";
+pub(crate) const MS: Duration = Duration::from_millis(1);
+pub(crate) const HEARTBEAT: Duration = Duration::from_secs(25);
 /// Precision of a shard's deadlines.
-pub const TICK: Duration = Duration::from_millis(16);
+pub(crate) const TICK: Duration = Duration::from_millis(16);
 const WALL_MS: u64 = 1_800_000_000_000;
 
 thread_local! {
@@ -39,14 +39,14 @@ fn work() -> Instant {
 }
 
 /// Lets every look at the stopwatch cost this much.
-pub fn work_costs(step: Duration) {
+pub(crate) fn work_costs(step: Duration) {
     WORK_STEP.set(step);
 }
 
 /// Seconds of the wall clock at the start of every test.
-pub const WALL_S: u64 = WALL_MS / 1000;
+pub(crate) const WALL_S: u64 = WALL_MS / 1000;
 
-pub fn config(mode: Mode) -> ShardConfig {
+pub(crate) fn config(mode: Mode) -> ShardConfig {
     ShardConfig {
         shard: 0,
         shards: 1,
@@ -74,22 +74,22 @@ pub fn config(mode: Mode) -> ShardConfig {
 }
 
 /// A shard and its world.
-pub struct Rig {
-    pub shard: Shard<SimDriver>,
-    pub sim: Sim,
-    pub handle: Handle,
-    pub is_alive: bool,
+pub(crate) struct Rig {
+    pub(crate) shard: Shard<SimDriver>,
+    pub(crate) sim: Sim,
+    pub(crate) handle: Handle,
+    pub(crate) is_alive: bool,
     endpoints: Vec<Peer>,
     start: Instant,
 }
 
 impl Rig {
     /// A ready shard with a link that the router has welcomed.
-    pub fn ready() -> (Self, Router) {
+    pub(crate) fn ready() -> (Self, Router) {
         Self::ready_with(config(Mode::Development))
     }
 
-    pub fn ready_with(config: ShardConfig) -> (Self, Router) {
+    pub(crate) fn ready_with(config: ShardConfig) -> (Self, Router) {
         let mut rig = Self::new(config, SimConfig::default());
         let router = rig.next_link();
         router.welcome(1 << 20, 1 << 30);
@@ -97,7 +97,7 @@ impl Rig {
         (rig, router)
     }
 
-    pub fn new(config: ShardConfig, sim: SimConfig) -> Self {
+    pub(crate) fn new(config: ShardConfig, sim: SimConfig) -> Self {
         WALL.set(WALL_MS);
         work_costs(Duration::ZERO);
         let (driver, sim) = SimDriver::new(sim);
@@ -115,25 +115,25 @@ impl Rig {
     }
 
     /// The router's end of the link that the shard opened, or will open next.
-    pub fn next_link(&mut self) -> Router {
+    pub(crate) fn next_link(&mut self) -> Router {
         Router { peer: self.endpoints.remove(0), reader: FrameReader::new() }
     }
 
     /// Turns until nothing is to be done at this moment.
-    pub fn settle(&mut self) {
+    pub(crate) fn settle(&mut self) {
         for _ in 0..8 {
             self.turn(Duration::ZERO);
         }
     }
 
-    pub fn turn(&mut self, wait: Duration) {
+    pub(crate) fn turn(&mut self, wait: Duration) {
         if self.is_alive {
             self.is_alive = self.shard.turn(wait).unwrap();
         }
     }
 
     /// Lets time pass.
-    pub fn pass(&mut self, duration: Duration) {
+    pub(crate) fn pass(&mut self, duration: Duration) {
         let end = self.sim.now() + duration;
         while self.sim.now() < end && self.is_alive {
             self.turn(end - self.sim.now());
@@ -143,37 +143,41 @@ impl Rig {
         self.settle();
     }
 
-    pub fn snapshot(&mut self) -> Snapshot {
+    pub(crate) fn snapshot(&mut self) -> Snapshot {
         let (sender, mut receiver) = tokio::sync::oneshot::channel();
         self.handle.send(Control::Snapshot(sender)).unwrap();
         self.settle();
         receiver.try_recv().unwrap()
     }
 
-    pub fn connect_from(&mut self, from: &str) -> Client {
+    pub(crate) fn connect_from(&mut self, from: &str) -> Client {
         let from: SocketAddr = from.parse().unwrap();
         let peer = self.sim.connect(ADDRESS.parse().unwrap(), from).unwrap();
         self.settle();
         Client { peer, decoder: Decoder::new(Role::Client, 1 << 26), raw: Vec::new() }
     }
 
-    pub fn connect(&mut self) -> Client {
+    pub(crate) fn connect(&mut self) -> Client {
         self.connect_from("10.0.0.1:4000")
     }
 
     /// A connection after its upgrade.
-    pub fn upgraded(&mut self, subprotocol: &str) -> Client {
+    pub(crate) fn upgraded(&mut self, subprotocol: &str) -> Client {
         let mut client = self.connect();
         client.upgrade(self, "/v1/ws", &[("Sec-WebSocket-Protocol", subprotocol)]);
         client
     }
 
     /// An established session.
-    pub fn session(&mut self, router: &mut Router, user: &str) -> (Client, Register<'static>) {
+    pub(crate) fn session(
+        &mut self,
+        router: &mut Router,
+        user: &str,
+    ) -> (Client, Register<'static>) {
         self.session_as(router, user, "throng.v1.json")
     }
 
-    pub fn session_as(
+    pub(crate) fn session_as(
         &mut self,
         router: &mut Router,
         user: &str,
@@ -198,7 +202,7 @@ impl Rig {
 
 /// What a client got.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Got {
+pub(crate) enum Got {
     Text(Value),
     Binary(Vec<u8>),
     Ping,
@@ -206,14 +210,14 @@ pub enum Got {
     Close(Option<u16>),
 }
 
-pub struct Client {
-    pub peer: Peer,
+pub(crate) struct Client {
+    pub(crate) peer: Peer,
     decoder: Decoder,
     raw: Vec<u8>,
 }
 
 impl Client {
-    pub fn request(path: &str, headers: &[(&str, &str)]) -> String {
+    pub(crate) fn request(path: &str, headers: &[(&str, &str)]) -> String {
         let mut request = format!("GET {path} HTTP/1.1\r\nHost: here\r\n");
         for (name, value) in headers.iter().filter(|(_, value)| !value.is_empty()) {
             request.push_str(&format!("{name}: {value}\r\n"));
@@ -222,7 +226,7 @@ impl Client {
         request
     }
 
-    pub fn upgrade_request(path: &str, headers: &[(&str, &str)]) -> String {
+    pub(crate) fn upgrade_request(path: &str, headers: &[(&str, &str)]) -> String {
         let mut all = vec![
             ("Upgrade", "websocket"),
             ("Connection", "Upgrade"),
@@ -233,7 +237,7 @@ impl Client {
         Self::request(path, &all)
     }
 
-    pub fn upgrade(&mut self, rig: &mut Rig, path: &str, headers: &[(&str, &str)]) {
+    pub(crate) fn upgrade(&mut self, rig: &mut Rig, path: &str, headers: &[(&str, &str)]) {
         self.peer.write(Self::upgrade_request(path, headers).as_bytes());
         rig.settle();
         let head = self.head();
@@ -241,34 +245,34 @@ impl Client {
     }
 
     /// The HTTP head that came; what follows it stays.
-    pub fn head(&mut self) -> String {
+    pub(crate) fn head(&mut self) -> String {
         self.raw.extend(self.peer.read());
         let end = self.raw.windows(4).position(|window| window == b"\r\n\r\n");
         let end = end.unwrap_or_else(|| panic!("no head in {:?}", self.raw)) + 4;
         String::from_utf8(self.raw.drain(..end).collect()).unwrap()
     }
 
-    pub fn body(&mut self) -> String {
+    pub(crate) fn body(&mut self) -> String {
         self.raw.extend(self.peer.read());
         String::from_utf8(std::mem::take(&mut self.raw)).unwrap()
     }
 
-    pub fn frame(opcode: Opcode, payload: &[u8]) -> Vec<u8> {
+    pub(crate) fn frame(opcode: Opcode, payload: &[u8]) -> Vec<u8> {
         let mut out = Vec::new();
         encode::frame(&mut out, opcode, payload, Some([1, 2, 3, 4]));
         out
     }
 
-    pub fn write(&self, opcode: Opcode, payload: &[u8]) {
+    pub(crate) fn write(&self, opcode: Opcode, payload: &[u8]) {
         let frame = Self::frame(opcode, payload);
         assert_eq!(self.peer.write(&frame), frame.len(), "the window holds a frame");
     }
 
-    pub fn say(&self, frame: &Value) {
+    pub(crate) fn say(&self, frame: &Value) {
         self.write(Opcode::Text, frame.to_string().as_bytes());
     }
 
-    pub fn received(&mut self) -> Vec<Got> {
+    pub(crate) fn received(&mut self) -> Vec<Got> {
         let mut raw = std::mem::take(&mut self.raw);
         raw.extend(self.peer.read());
         let mut input = Input::new(&mut raw);
@@ -286,44 +290,40 @@ impl Client {
     }
 
     /// The only JSON frame that came.
-    pub fn json(&mut self) -> Value {
+    pub(crate) fn json(&mut self) -> Value {
         match &self.received()[..] {
             [Got::Text(value)] => value.clone(),
             other => panic!("{other:?}"),
         }
     }
 
-    pub fn jsons(&mut self) -> Vec<Value> {
+    pub(crate) fn jsons(&mut self) -> Vec<Value> {
         let text = |got| if let Got::Text(value) = got { value } else { panic!("{got:?}") };
         self.received().into_iter().map(text).collect()
     }
 
     /// The code of the close frame that came last, if one came.
-    pub fn closed(&mut self) -> Option<u16> {
+    pub(crate) fn closed(&mut self) -> Option<u16> {
         match self.received().last() {
             Some(Got::Close(code)) => *code,
             _ => None,
         }
     }
 
-    pub fn is_open(&self) -> bool {
+    pub(crate) fn is_open(&self) -> bool {
         self.peer.end().is_none()
-    }
-
-    pub fn end(&self) -> Option<PeerEnd> {
-        self.peer.end()
     }
 }
 
 /// The router's end of a link.
-pub struct Router {
-    pub peer: Peer,
+pub(crate) struct Router {
+    pub(crate) peer: Peer,
     reader: FrameReader,
 }
 
 /// What the edge said.
 #[derive(Debug, PartialEq)]
-pub enum Said {
+pub(crate) enum Said {
     Hello(link::Hello<'static>),
     Register(Register<'static>),
     Unregister(link::Unregister<'static>),
@@ -332,7 +332,7 @@ pub enum Said {
 }
 
 impl Router {
-    pub fn said(&mut self) -> Vec<Said> {
+    pub(crate) fn said(&mut self) -> Vec<Said> {
         let bytes = self.peer.read();
         let mut input = &bytes[..];
         let mut said = Vec::new();
@@ -348,40 +348,40 @@ impl Router {
         said
     }
 
-    pub fn registers(&mut self) -> Vec<Register<'static>> {
+    pub(crate) fn registers(&mut self) -> Vec<Register<'static>> {
         let register =
             |said| if let Said::Register(register) = said { Some(register) } else { None };
         self.said().into_iter().filter_map(register).collect()
     }
 
-    pub fn requests(&mut self) -> Vec<Request<'static>> {
+    pub(crate) fn requests(&mut self) -> Vec<Request<'static>> {
         let request = |said| if let Said::Request(request) = said { Some(request) } else { None };
         self.said().into_iter().filter_map(request).collect()
     }
 
-    pub fn say(&self, frame: &ToEdge<'_>) {
+    pub(crate) fn say(&self, frame: &ToEdge<'_>) {
         let mut out = Vec::new();
         frame.encode(&mut out).unwrap();
         assert_eq!(self.peer.write(&out), out.len(), "the window holds a frame");
     }
 
-    pub fn welcome(&self, requests: u64, bytes: u64) {
+    pub(crate) fn welcome(&self, requests: u64, bytes: u64) {
         let welcome = Welcome { version: 1, requests, bytes, ..Welcome::default() };
         self.say(&ToEdge::Welcome(welcome));
     }
 
-    pub fn grant(&self, requests: u64, bytes: u64) {
+    pub(crate) fn grant(&self, requests: u64, bytes: u64) {
         self.say(&ToEdge::Credit(Credit { requests, bytes }));
     }
 
-    pub fn answer(&self, request: u64, body: v1::Body<'_>) {
+    pub(crate) fn answer(&self, request: u64, body: v1::Body<'_>) {
         let failed = matches!(body, v1::Body::Error(_));
         let frame = v1::ServerFrame { id: None, body: Some(body) };
         let body = frame.encode_to_vec().into();
         self.say(&ToEdge::Answer(Answer { request, body, last: true, failed }));
     }
 
-    pub fn confirm(&self, register: &Register<'_>) {
+    pub(crate) fn confirm(&self, register: &Register<'_>) {
         let session = register.session.as_ref().unwrap();
         let welcome = v1::Welcome {
             user: session.user.clone(),
@@ -393,15 +393,15 @@ impl Router {
         self.answer(register.request, v1::Body::Welcome(welcome));
     }
 
-    pub fn ack(&self, request: &Request<'_>, seq: u64) {
+    pub(crate) fn ack(&self, request: &Request<'_>, seq: u64) {
         self.answer(request.request, v1::Body::Ack(v1::Ack { seq, ..v1::Ack::default() }));
     }
 
-    pub fn fail(&self, request: &Request<'_>, code: throng_wire::ErrorCode) {
+    pub(crate) fn fail(&self, request: &Request<'_>, code: throng_wire::ErrorCode) {
         self.answer(request.request, v1::Body::Error(code.error()));
     }
 
-    pub fn hint(&self, number: u64, targets: &[(u32, u32)], text: &str, ephemeral: bool) {
+    pub(crate) fn hint(&self, number: u64, targets: &[(u32, u32)], text: &str, ephemeral: bool) {
         let frame = event(text).encode_to_vec().into();
         let (slots, sessions) = targets.iter().copied().unzip();
         self.say(&ToEdge::Hint(Hint { number, slots, sessions, frame, ephemeral }));
@@ -409,7 +409,7 @@ impl Router {
 }
 
 /// A pushed message.
-pub fn event(text: &str) -> v1::ServerFrame<'_> {
+pub(crate) fn event(text: &str) -> v1::ServerFrame<'_> {
     let content = Some(v1::Content::Text(text.into()));
     let message = v1::Message { content, ..v1::Message::default() };
     let what = Some(v1::What::Message(message));
@@ -418,27 +418,27 @@ pub fn event(text: &str) -> v1::ServerFrame<'_> {
 }
 
 /// What a JSON client gets of it.
-pub fn event_json(text: &str) -> Value {
+pub(crate) fn event_json(text: &str) -> Value {
     let mut out = Vec::new();
     event(text).write_json(&mut out);
     serde_json::from_slice(&out).unwrap()
 }
 
 /// Slot and session of a registration.
-pub fn target(register: &Register<'_>) -> (u32, u32) {
+pub(crate) fn target(register: &Register<'_>) -> (u32, u32) {
     let session = register.session.as_ref().unwrap();
     (session.slot, session.session)
 }
 
 /// A send with its own id.
-pub fn send(id: u64, to: &str, message: u8) -> Value {
+pub(crate) fn send(id: u64, to: &str, message: u8) -> Value {
     json!({"id": id, "send": {"to": to, "client_msg_id": message_id(message), "text": "hi"}})
 }
 
-pub fn message_id(message: u8) -> String {
+pub(crate) fn message_id(message: u8) -> String {
     format!("019a0b1c-2d3e-7abc-8def-0000000000{message:02x}")
 }
 
-pub fn error_code(frame: &Value) -> &str {
+pub(crate) fn error_code(frame: &Value) -> &str {
     frame["error"]["code"].as_str().unwrap_or("none")
 }
