@@ -23,6 +23,7 @@ mod after;
 mod cache;
 mod choose;
 mod conversation;
+mod deciding;
 pub mod event;
 mod known;
 mod loading;

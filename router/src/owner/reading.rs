@@ -5,7 +5,6 @@ use std::sync::Arc;
 use throng_store::{Range, Row, Seq, UserId};
 use throng_wire::{event as wire_event, id, v1};
 
-use super::after::PendingMark;
 use super::choose::highest_epochs;
 use super::conversation::{Conversation, Turn};
 use super::event::{self, role_name, wire_row};

@@ -425,7 +425,7 @@ impl Bench {
 
     /// Seqs of the events delivered, in order.
     pub(crate) fn delivered_seqs(&self) -> Vec<Seq> {
-        self.delivered.iter().filter_map(|delivery| delivered_event(delivery)).collect()
+        self.delivered.iter().filter_map(delivered_event).collect()
     }
 }
 

@@ -1,21 +1,17 @@
 //! Writes: from a request to a committed row.
 
 use throng_store::{Append, AppendOutcome, ConvRow, Range, Row, Seq, Tag, UserId};
-use throng_wire::{id, v1};
 
 use super::Output;
 use super::after::{AfterWork, Heard};
 use super::conversation::{Conversation, Phase, Turn};
+use super::deciding::{Content, Decision, Lookup, MESSAGE_KIND};
 use super::event;
-use super::known::Verdict;
 use super::reading::Pending;
-use super::request::{Asker, Connection, Key, Named, Op, Refusal, Request, What, Write};
-use super::roster::{self, Applied};
+use super::request::{Asker, Connection, Key, Refusal, Request};
+use super::roster::Applied;
 use super::windows::window_at;
 use crate::limits;
-
-/// `Row::kind` of a message, the only event that counts as unread.
-const MESSAGE_KIND: u8 = v1::Event::MESSAGE as u8;
 
 /// Who is told when a row is committed.
 #[derive(Clone, Copy, Debug)]
@@ -61,8 +57,8 @@ impl Batch {
 
 /// The batch being made.
 #[derive(Debug, Default)]
-struct Draft {
-    rows: Vec<Row>,
+pub(super) struct Draft {
+    pub(super) rows: Vec<Row>,
     bytes: usize,
     acks: Vec<Ack>,
     work: AfterWork,
@@ -72,51 +68,6 @@ impl Draft {
     /// A direct conversation's first message takes two rows.
     fn has_room(&self) -> bool {
         self.rows.len() + 2 <= limits::BATCH_ROWS_MAX
-    }
-}
-
-/// What is to be done with a write.
-enum Decision {
-    /// Add events, the last of which is acknowledged.
-    Append(Vec<Content>),
-    /// It is there already.
-    Duplicate(Seq, u64),
-    /// It would change nothing.
-    Unchanged,
-    /// Something must be read first.
-    Lookup(Lookup),
-}
-
-enum Lookup {
-    Scan(Seq),
-    First,
-    Count,
-}
-
-/// An event to be.
-struct Content {
-    client_msg_id: id::Id,
-    digest: [u8; 8],
-    kind: u8,
-    ref_seq: Seq,
-    body: bytes::Bytes,
-}
-
-impl Content {
-    fn event(asker: &Asker, write: &Write, what: v1::What<'_>) -> Self {
-        let kind = match what {
-            v1::What::Message(_) => v1::Event::MESSAGE,
-            v1::What::Member(_) => v1::Event::MEMBER,
-            v1::What::Meta(_) => v1::Event::META,
-            v1::What::Created(_) => v1::Event::CREATED,
-        };
-        Self {
-            client_msg_id: write.client_msg_id,
-            digest: write.digest,
-            kind: kind as u8,
-            ref_seq: 0,
-            body: event::body(&asker.user.name, &asker.device, &write.client_msg_id, what),
-        }
     }
 }
 
@@ -202,7 +153,7 @@ impl Conversation {
     }
 
     /// Seq and time of the last row, of the draft's if it has any.
-    fn newest(&self, draft: &Draft) -> (Seq, u64) {
+    pub(super) fn newest(&self, draft: &Draft) -> (Seq, u64) {
         let head = (self.tail.head(), self.tail.created_at_ms());
         draft.rows.last().map_or(head, |row| (row.seq, row.created_at_ms))
     }
@@ -221,161 +172,6 @@ impl Conversation {
         } else {
             turn.answer(key, event::ack_frame(&self.id, seq, time_ms, true));
         }
-    }
-
-    fn decide(
-        &self,
-        request: &Request,
-        draft: &Draft,
-        turn: &Turn<'_>,
-    ) -> Result<Decision, Refusal> {
-        let Op::Write(write) = &request.op else { return Err(Refusal::Internal) };
-        if request.deadline_ms <= turn.now.mono_ms {
-            return Err(Refusal::Overloaded);
-        }
-        if !self.senders.admits(request.asker.connection, request.order) {
-            return Err(Refusal::AfterFailed);
-        }
-        let exists = self.exists() || !draft.rows.is_empty();
-        let user = &request.asker.user;
-        if exists && matches!(write.what, What::Create { .. }) {
-            return self.created_before(user.id, write, turn);
-        }
-        if exists && self.roster.member(user.id).is_none() {
-            return Err(Refusal::NotMember);
-        }
-        if !exists && !self.may_create(user, write) {
-            return Err(Refusal::NotMember);
-        }
-        let made_ms = fresh(write, turn)?;
-        match self.known.find(user.id, &write.client_msg_id, made_ms) {
-            Verdict::At(seq) => return self.duplicate(seq, write),
-            Verdict::Ask(_) if self.scanned_rows >= limits::SCAN_ROWS_MAX => {
-                return Err(Refusal::SyncFirst);
-            }
-            Verdict::Ask(below) => return Ok(Decision::Lookup(Lookup::Scan(below))),
-            Verdict::New => {}
-        }
-        if exists {
-            self.plan(request, write, draft, turn)
-        } else {
-            self.create(request, write, turn)
-        }
-    }
-
-    /// Whether this write is the creation of this conversation.
-    fn may_create(&self, user: &Named, write: &Write) -> bool {
-        match &write.what {
-            What::Message { to: Some(peer), .. } => {
-                id::direct_conv(&user.name, &peer.name) == self.id.0
-            }
-            What::Create { .. } => id::group_conv(&user.name, &write.client_msg_id) == self.id.0,
-            _ => false,
-        }
-    }
-
-    fn duplicate(&self, seq: Seq, write: &Write) -> Result<Decision, Refusal> {
-        let known = self.known.at(seq).ok_or(Refusal::Internal)?;
-        if known.digest != write.digest {
-            return Err(Refusal::IdReused);
-        }
-        Ok(Decision::Duplicate(seq, known.created_at_ms))
-    }
-
-    /// A creation of what is there: the id is part of the conversation's, so it is in event 1.
-    fn created_before(
-        &self,
-        user: UserId,
-        write: &Write,
-        turn: &Turn<'_>,
-    ) -> Result<Decision, Refusal> {
-        fresh(write, turn)?;
-        let Some(first) = self.tail.row(1).or(self.first_row.as_ref()) else {
-            return Ok(Decision::Lookup(Lookup::First));
-        };
-        if first.sender != user || first.client_msg_id != write.client_msg_id {
-            return Err(Refusal::NotMember);
-        }
-        if first.digest != write.digest {
-            return Err(Refusal::IdReused);
-        }
-        Ok(Decision::Duplicate(1, first.created_at_ms))
-    }
-
-    fn create(
-        &self,
-        request: &Request,
-        write: &Write,
-        turn: &Turn<'_>,
-    ) -> Result<Decision, Refusal> {
-        let asker = &request.asker;
-        match self.counted {
-            Some((user, count)) if user == asker.user.id => {
-                if count >= turn.settings.limits.user_conversations_max {
-                    return Err(Refusal::TooLarge("you are in too many conversations"));
-                }
-            }
-            _ => return Ok(Decision::Lookup(Lookup::Count)),
-        }
-        match &write.what {
-            What::Message { to: Some(peer), .. } => {
-                let nil = Write { client_msg_id: [0; 16], ..write.clone() };
-                let created = roster::created_direct(&asker.user.name, &peer.name);
-                let message = self.message(write, 1, 1)?;
-                Ok(Decision::Append(vec![Content::event(asker, &nil, created), message]))
-            }
-            What::Create { name, members, history_all } => {
-                let created = roster::created_group(&asker.user.name, name, members, *history_all);
-                if members_of(&created) > turn.settings.limits.group_members_max {
-                    return Err(Refusal::TooLarge("the group would have too many members"));
-                }
-                Ok(Decision::Append(vec![Content::event(asker, write, created)]))
-            }
-            _ => Err(Refusal::NotMember),
-        }
-    }
-
-    /// The event that a write of a member makes.
-    fn plan(
-        &self,
-        request: &Request,
-        write: &Write,
-        draft: &Draft,
-        turn: &Turn<'_>,
-    ) -> Result<Decision, Refusal> {
-        let by = self.roster.member(request.asker.user.id).ok_or(Refusal::NotMember)?;
-        let members_max = turn.settings.limits.group_members_max;
-        let what = match &write.what {
-            What::Message { .. } => {
-                let (head, _) = self.newest(draft);
-                let message = self.message(write, self.roster.min_seq(by), head)?;
-                return Ok(Decision::Append(vec![message]));
-            }
-            What::Add(users) => self.roster.plan_add(by, users, members_max)?,
-            What::Remove(users) => self.roster.plan_remove(by, users)?,
-            What::SetRole(user, role) => self.roster.plan_role(by, user, *role)?,
-            What::Rename(name) => self.roster.plan_rename(by, name)?,
-            What::Leave => self.roster.plan_leave(by)?,
-            What::Create { .. } => return Err(Refusal::Internal),
-        };
-        let Some(what) = what else { return Ok(Decision::Unchanged) };
-        Ok(Decision::Append(vec![Content::event(&request.asker, write, what)]))
-    }
-
-    fn message(&self, write: &Write, min_seq: Seq, head: Seq) -> Result<Content, Refusal> {
-        let What::Message { body, reply_to, .. } = &write.what else {
-            return Err(Refusal::Internal);
-        };
-        if *reply_to != 0 && !(min_seq..=head).contains(reply_to) {
-            return Err(Refusal::BadFrame("reply_to names no event that you can see"));
-        }
-        Ok(Content {
-            client_msg_id: write.client_msg_id,
-            digest: write.digest,
-            kind: MESSAGE_KIND,
-            ref_seq: *reply_to,
-            body: body.clone(),
-        })
     }
 
     /// Gives the events their seqs. From here on an equal id waits for this one's outcome.
@@ -617,25 +413,5 @@ impl Conversation {
             self.refused(&request, Refusal::Unavailable, turn);
         }
         self.pump(turn);
-    }
-}
-
-/// The id's time, if it is within the limits around ours.
-fn fresh(write: &Write, turn: &Turn<'_>) -> Result<u64, Refusal> {
-    let made_ms = id::v7_time_ms(&write.client_msg_id)
-        .ok_or(Refusal::BadFrame("client_msg_id is not a UUIDv7"))?;
-    if made_ms > turn.now.wall_ms + limits::CLOCK_AHEAD_MS_MAX {
-        return Err(Refusal::Clock);
-    }
-    if made_ms + limits::ID_AGE_MS_MAX < turn.now.wall_ms {
-        return Err(Refusal::ExpiredId);
-    }
-    Ok(made_ms)
-}
-
-fn members_of(created: &v1::What<'_>) -> usize {
-    match created {
-        v1::What::Created(created) => created.members.len(),
-        _ => 0,
     }
 }

@@ -1,5 +1,6 @@
 //! The edge's end of a link, for tests.
 #![allow(dead_code, reason = "each test file uses what it needs")]
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
 
 use std::collections::VecDeque;
 use std::os::unix::net::UnixStream as StdUnixStream;
@@ -230,6 +231,18 @@ impl Edge {
             (slots, v1::Body::Event(event)) => (slots, event),
             other => panic!("not an event: {other:?}"),
         }
+    }
+
+    /// To which `count` slots the event `seq` is pushed, in one hint or in several.
+    pub async fn heard(&mut self, seq: u64, count: usize) -> Vec<u32> {
+        let mut heard = Vec::new();
+        while heard.len() < count {
+            let (slots, event) = self.event().await;
+            assert_eq!(event.seq, seq);
+            heard.extend(slots);
+        }
+        heard.sort_unstable();
+        heard
     }
 
     /// Waits until a connection is closed by the router.
