@@ -8,7 +8,7 @@ use throng_tests::client::Client;
 use throng_tests::gateway::Gateway;
 use throng_tests::random::Random;
 
-use crate::cuts::{Run, assert_run};
+use crate::cuts::{Run, assert_run, connections};
 
 const KILLS: usize = 8;
 
@@ -17,7 +17,7 @@ fn nothing_acknowledged_is_lost_by_kills_at_random_moments() {
     let mut random = Random::of_this_run();
     let mut gateway =
         Gateway::start_with(&["--shards", "2", "--ops-burst", "60000", "--ops-per-s", "60000"]);
-    let run = Run { users: 8, groups: 4, messages: 150, cut_once_in: 0, pause_ms: 20 };
+    let run = Run { users: 16, groups: 5, messages: 120, cut_once_in: 60, pause_ms: 30 };
     let convs = run.create_groups(&gateway);
     let senders = run.start(&gateway, &convs, &mut random);
     for _ in 0..KILLS {
@@ -25,6 +25,8 @@ fn nothing_acknowledged_is_lost_by_kills_at_random_moments() {
         gateway.kill_and_restart();
     }
     let history = run.finish(senders, &gateway, &convs);
+    let most_kills = run.users * 2 * (1 + KILLS / 2);
+    assert!(connections(&history) > most_kills, "the run was over before the kills");
     assert_run(&history, run.sent());
 }
 

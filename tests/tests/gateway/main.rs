@@ -11,6 +11,7 @@ mod configuration;
 mod conversations;
 mod crash;
 mod cuts;
+mod data_directory;
 mod deadlines;
 mod deduplication;
 mod drain;

@@ -56,8 +56,13 @@ fn it_names_every_conversation_with_news_and_its_head() {
         convs.push(ann.create_group(&format!("group {count}"), &["bob"]));
     }
     bob.cut();
+    let (mut observer, _) = Client::join(&gateway.url(), "ann", "laptop");
     for _ in 0..2 {
         let heads: Vec<u64> = convs[..2].iter().map(|conv| ann.say(conv, "news")).collect();
+        for _ in &heads {
+            // Lists are brought up to date after the ack and before the event is pushed.
+            observer.pushed_with("event");
+        }
         let (mut again, welcome) = resume(&gateway, "bob", "phone", &cursor);
         assert_eq!(welcome["sync"], "resumed");
         let (changes, next) = all_changes(&mut again, &welcome);
