@@ -94,7 +94,7 @@ test('two tabs of one user are two devices that show the same', async () => {
   await phone.seesUnread('bob', 0);
 });
 
-test('a group of three: messages, read by how many, names, roles, members come and go', async () => {
+test('a group of three: messages, read by how many, name, roles, members come and go', async () => {
   const [alice, bob, carol] = [await enter('alice'), await enter('bob'), await enter('carol')];
   await Promise.all([bob.isConnected(), carol.isConnected()]);
   await alice.createGroup('Harbour', 'bob');
@@ -117,10 +117,18 @@ test('a group of three: messages, read by how many, names, roles, members come a
   await bob.openInfo();
   await bob.page.getByRole('button', { name: 'Remove carol' }).click();
   await carol.page.getByText('You are no longer a member').waitFor();
+  await bob.page.getByRole('button', { name: 'Done' }).click();
+  await alice.send('Without Carol');
+  await bob.sees(['Welcome, Carol', 'Without Carol']);
+  await bob.openInfo();
+  await bob.page.getByLabel('User names to add').fill('carol');
+  await bob.page.keyboard.press('Enter');
+  await eventually(() => carol.notes(), ['bob made carol a member'], 'carol is back');
+  assert.deepEqual(await carol.texts(), [], 'what was said without her is not hers to see');
   await bob.page.getByRole('button', { name: 'Leave the group' }).click();
-  await eventually(() => alice.notes(), ['alice created the group', 'carol joined as member',
-    'bob joined as admin', 'alice named the group “Old harbour”', 'bob removed carol',
-    'bob left'], 'the notes of the group');
+  await eventually(() => alice.notes(), ['alice created the group', 'alice made carol a member',
+    'alice made bob an admin', 'alice named the group “Old harbour”', 'bob removed carol',
+    'bob made carol a member', 'bob left'], 'the notes of the group');
 });
 
 test('history comes while scrolling up, in order, and the view does not jump', async () => {

@@ -36,7 +36,8 @@ async function talk({ mara, jonas, priya }) {
     said.push(text);
     await Promise.all([mara, jonas, priya].map((one) => one.sees(said)));
   }
-  await mara.page.getByText('read by 2').last().waitFor();
+  const isRead = (person) => person.page.locator('.message').last().getByText('read by 2');
+  await isRead(mara).waitFor();
 }
 
 /** Both pictures side by side. */
