@@ -18,7 +18,7 @@ pub const DEVICES_MAX: usize = 8;
 /// Bytes of a message's text or data by default.
 pub const TEXT_BYTES_MAX: usize = wire::BODY_BYTES_MAX;
 
-/// Bytes of events in a page. The event that passes it is the page's last.
+/// Bytes of events in a page, which ends before the event that would pass it.
 pub const PAGE_BYTES_MAX: usize = 64 * 1024;
 
 /// Bytes of the answer to one `sync`; conversations beyond it come back empty, with `has_more`.
@@ -111,7 +111,7 @@ pub const LIST_PAGE_ROWS: usize = 256;
 /// Lists that one home worker makes at the same time, and that may wait for their turn.
 pub const LISTS_MAX: usize = 64;
 /// See [`LISTS_MAX`].
-pub const LISTS_WAITING_MAX: usize = 64 * 1024;
+pub const LISTS_WAITING_MAX: usize = 16 * 1024;
 
 /// Batches in the mailbox of an actor.
 pub const MAILBOX_BATCHES: usize = 1_024;
@@ -122,13 +122,20 @@ pub const TURN_MESSAGES: usize = 64;
 /// Bytes of hints waiting for one link. Beyond it they are dropped, and the sessions repaired.
 pub const HINT_BYTES_MAX: usize = 4 * 1024 * 1024;
 
+/// How long a stopping actor waits for what is under way.
+pub const STOP_MS: u64 = 10_000;
+
 /// How often the actors look at time.
 pub const TICK_MS: u64 = 100;
 
 /// Requests and bytes that one link may have under way.
-pub const LINK_REQUESTS: u64 = 16_384;
+pub const LINK_REQUESTS: u64 = 4_096;
 /// See [`LINK_REQUESTS`].
 pub const LINK_REQUEST_BYTES: u64 = 16 * 1024 * 1024;
+
+/// Bytes of answers that may wait for one link's edge to read. Beyond it nothing more is read from
+/// the edge, so that only what is under way is added.
+pub const LINK_REPLY_BYTES: usize = 16 * 1024 * 1024;
 
 /// Time to live of a request that names none.
 pub const REQUEST_DEADLINE_MS: u32 = 10_000;

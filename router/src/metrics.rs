@@ -64,6 +64,11 @@ impl HomeStats {
         !full
     }
 
+    /// Lists under way or waiting.
+    pub(crate) fn lists(&self) -> usize {
+        self.lists.load(Relaxed)
+    }
+
     /// Counts it out.
     pub(crate) fn list_ends(&self) {
         self.lists.fetch_sub(1, Relaxed);

@@ -6,6 +6,7 @@ use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
+use std::time::Duration;
 
 use throng_store::{ConvId, DirtyWindow, Epoch, PartitionId, Store, StoreError};
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -144,6 +145,9 @@ impl Router {
             match serve(stream, number, shared, stop).await {
                 Ok(()) => debug!(link = number, "link closed"),
                 Err(LinkError::Io(error)) => info!(link = number, %error, "link lost"),
+                Err(error @ (LinkError::Stopping | LinkError::Bye(_))) => {
+                    info!(link = number, %error, "link closed");
+                }
                 Err(error) => warn!(link = number, %error, "link ended"),
             }
         });
@@ -166,15 +170,22 @@ impl Router {
                 let _ = ended.await;
             }
         }
-        self.stop.send_replace(true);
         for home in self.shared.homes.all() {
             let (done, ended) = oneshot::channel();
             if home.send(crate::actor::home::HomeMessage::Stop { done }).await.is_ok() {
                 let _ = ended.await;
             }
         }
+        // Each link holds a receiver until it has written what waited and ended.
+        self.stop.send_replace(true);
+        let links_end = tokio::time::timeout(STOP, self.stop.closed());
+        if links_end.await.is_err() {
+            warn!("an edge does not read what it is answered");
+        }
     }
 }
+
+const STOP: Duration = Duration::from_millis(limits::STOP_MS);
 
 type Mail<M> = (Mailboxes<M>, Vec<mpsc::Receiver<M>>);
 

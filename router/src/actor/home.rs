@@ -9,7 +9,7 @@ use throng_store::{Store, StoreError, UserId};
 use throng_wire::limits::{HINT_RECIPIENTS_MAX, PAGE_ITEMS_MAX};
 use throng_wire::{Protobuf, id, v1};
 use tokio::sync::{Semaphore, mpsc, oneshot};
-use tokio::time::{MissedTickBehavior, interval};
+use tokio::time::{Instant, MissedTickBehavior, interval};
 use tracing::warn;
 
 use super::Mailboxes;
@@ -34,7 +34,7 @@ pub(crate) enum HomeMessage {
     Deliver(Arc<[Delivery]>),
     /// A link is gone, with all its connections.
     LinkLost(u32),
-    /// Stop.
+    /// Finish the lists under way, then stop.
     Stop { done: oneshot::Sender<()> },
 }
 
@@ -103,6 +103,7 @@ struct Work<S> {
     turns: Arc<Semaphore>,
     replies: Replies,
     hints: HashMap<u32, Vec<OutgoingHint>>,
+    stop: Option<(oneshot::Sender<()>, Instant)>,
 }
 
 impl<S: Store> HomeActor<S> {
@@ -123,6 +124,7 @@ impl<S: Store> HomeActor<S> {
             turns: Arc::new(Semaphore::new(limits::LISTS_MAX)),
             replies: Replies::default(),
             hints: HashMap::new(),
+            stop: None,
         };
         work.run(&mut mailbox, &mut results).await;
     }
@@ -149,11 +151,6 @@ impl<S: Store> Work<S> {
                 _ = ticks.tick() => self.tick(),
             }
             for message in messages.drain(..) {
-                if let HomeMessage::Stop { done } = message {
-                    // Whoever waited for it may be gone.
-                    let _ = done.send(());
-                    return;
-                }
                 self.message(message);
             }
             for _ in 0..limits::TURN_MESSAGES {
@@ -161,7 +158,24 @@ impl<S: Store> Work<S> {
                 self.became(became);
             }
             self.end_turn();
+            if self.stopped(results) {
+                return;
+            }
         }
+    }
+
+    /// Whether it was told to stop, and everybody who waits for a list has it.
+    fn stopped(&mut self, results: &mpsc::UnboundedReceiver<Became>) -> bool {
+        let Some((_, deadline)) = &self.stop else { return false };
+        let idle = self.stats.lists() == 0 && results.is_empty();
+        if !idle && Instant::now() < *deadline {
+            return false;
+        }
+        if let Some((done, _)) = self.stop.take() {
+            // Whoever waited for it may be gone.
+            let _ = done.send(());
+        }
+        true
     }
 
     fn message(&mut self, message: HomeMessage) {
@@ -177,7 +191,9 @@ impl<S: Store> Work<S> {
                 }
             }
             HomeMessage::LinkLost(link) => self.home.link_lost(link),
-            HomeMessage::Stop { .. } => {}
+            HomeMessage::Stop { done } => {
+                self.stop = Some((done, Instant::now() + Duration::from_millis(limits::STOP_MS)));
+            }
         }
     }
 
@@ -237,7 +253,7 @@ impl<S: Store> Work<S> {
     fn begin(&self, list: impl Future<Output = Became> + Send + 'static) -> bool {
         let became = self.became.clone();
         let turns = Arc::clone(&self.turns);
-        if !self.stats.list_begins() {
+        if self.stop.is_some() || !self.stats.list_begins() {
             return false;
         }
         let stats = Arc::clone(&self.stats);
@@ -245,9 +261,9 @@ impl<S: Store> Work<S> {
             let turn = turns.acquire().await;
             let result = list.await;
             drop(turn);
-            stats.list_ends();
             // Nobody listens after the actor has stopped.
             let _ = became.send(result);
+            stats.list_ends();
         });
         true
     }

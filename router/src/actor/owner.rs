@@ -82,9 +82,6 @@ struct Work<S> {
     stop: Option<(oneshot::Sender<()>, Instant)>,
 }
 
-/// How long a stopping owner waits for what is under way.
-const STOP_TIMEOUT: Duration = Duration::from_secs(10);
-
 impl<S: Store> OwnerActor<S> {
     /// Works until it is told to stop, or nobody can tell it anything any more.
     pub(crate) async fn run(self) {
@@ -186,7 +183,9 @@ impl<S: Store> Work<S> {
                 self.recoveries.entry(conv).or_default().push(done);
                 self.owner.recover(now, conv, out);
             }
-            OwnerMessage::Stop { done } => self.stop = Some((done, Instant::now() + STOP_TIMEOUT)),
+            OwnerMessage::Stop { done } => {
+                self.stop = Some((done, Instant::now() + Duration::from_millis(limits::STOP_MS)));
+            }
         }
     }
 

@@ -63,6 +63,9 @@ pub(crate) enum LinkError {
     /// Something that an edge does not say.
     #[error("{0}")]
     Protocol(&'static str),
+    /// The process ends.
+    #[error("the router stops")]
+    Stopping,
     /// The edge said goodbye.
     #[error("the edge says: {0}")]
     Bye(String),
@@ -103,6 +106,7 @@ struct Link {
     outbox: link::Outbox,
     /// Replies for which the outbox has no room yet.
     replies: VecDeque<Reply>,
+    reply_bytes: usize,
     pending: HashMap<u64, Pending>,
     /// Requests of this turn, by worker.
     requests: Vec<Vec<(ConvId, Request)>>,
@@ -126,6 +130,7 @@ pub(crate) async fn serve(
         credit: CreditGranter::new(limits::LINK_REQUESTS, limits::LINK_REQUEST_BYTES),
         outbox: link::Outbox::new(),
         replies: VecDeque::new(),
+        reply_bytes: 0,
         pending: HashMap::new(),
         requests: shared.owners.all().map(|_| Vec::new()).collect(),
         calls: shared.homes.all().map(|_| Vec::new()).collect(),
@@ -157,7 +162,7 @@ impl Link {
         let queue = Arc::clone(&self.queue);
         loop {
             tokio::select! {
-                read = reader.read(&mut input) => {
+                read = reader.read(&mut input), if self.reply_bytes <= limits::LINK_REPLY_BYTES => {
                     let read = read?;
                     if read == 0 {
                         return Ok(());
@@ -174,7 +179,7 @@ impl Link {
                 () = queue.woken() => {}
                 _ = beacons.tick(), if self.open => self.beacon()?,
                 _ = stop.changed() => {
-                    return self.goodbye(&mut writer, LinkError::Protocol("the router stops")).await;
+                    return self.goodbye(&mut writer, LinkError::Stopping).await;
                 }
             }
             self.take_in()?;
@@ -399,15 +404,23 @@ impl Link {
     }
 
     fn answer(&mut self, request: u64, part: u32, body: Bytes, refusal: Option<Refusal>) {
-        self.replies.push_back(Reply::Answer { request, part, body, refusal });
+        self.put(Reply::Answer { request, part, body, refusal });
+    }
+
+    fn put(&mut self, reply: Reply) {
+        self.reply_bytes += reply.bytes();
+        self.replies.push_back(reply);
     }
 
     /// Moves what actors said to the outbox, as far as it has room.
     fn take_in(&mut self) -> Result<(), LinkError> {
-        self.replies.extend(self.queue.take_replies());
+        for reply in self.queue.take_replies() {
+            self.put(reply);
+        }
         while self.outbox.bytes() < OUTBOX_ANSWER_BYTES
             && let Some(reply) = self.replies.pop_front()
         {
+            self.reply_bytes -= reply.bytes();
             self.reply(reply)?;
         }
         while self.replies.is_empty()

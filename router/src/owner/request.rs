@@ -125,7 +125,7 @@ pub struct PageRequest {
     pub span: Span,
     /// At most so many.
     pub limit: usize,
-    /// The event that passes this many bytes is the last.
+    /// The page ends before the event that would pass this many bytes; it has one at least.
     pub bytes_max: usize,
     /// Answer with the page alone, to become part of a `sync`.
     pub bare: bool,

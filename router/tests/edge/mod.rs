@@ -18,19 +18,19 @@ use tokio::net::UnixStream;
 const PATIENCE: Duration = Duration::from_secs(20);
 
 /// A router over the store in a directory.
-pub async fn router(dir: &Path) -> (Router, Embedded) {
+pub(crate) async fn router(dir: &Path) -> (Router, Embedded) {
     let store = Embedded::open(embedded::Config::new(dir)).unwrap();
     let router = Router::start(Config { workers: 2, ..Config::default() }, store.clone());
     (router.await.unwrap(), store)
 }
 
 /// A UUIDv7 of now.
-pub fn uuid_v7(number: u8) -> String {
+pub(crate) fn uuid_v7(number: u8) -> String {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
     id::text(&id::make_v7(now.as_millis() as u64, [number; 10]))
 }
 
-pub fn send_to(to: &str, id: &str, text: &str) -> v1::Op<'static> {
+pub(crate) fn send_to(to: &str, id: &str, text: &str) -> v1::Op<'static> {
     v1::Op::Send(v1::Send {
         to: to.to_owned().into(),
         client_msg_id: id.to_owned().into(),
@@ -39,7 +39,7 @@ pub fn send_to(to: &str, id: &str, text: &str) -> v1::Op<'static> {
     })
 }
 
-pub fn send(conv: &str, id: &str, text: &str) -> v1::Op<'static> {
+pub(crate) fn send(conv: &str, id: &str, text: &str) -> v1::Op<'static> {
     v1::Op::Send(v1::Send {
         conv: conv.to_owned().into(),
         client_msg_id: id.to_owned().into(),
@@ -50,25 +50,25 @@ pub fn send(conv: &str, id: &str, text: &str) -> v1::Op<'static> {
 
 /// What the router pushes.
 #[derive(Debug)]
-pub struct Pushed {
+pub(crate) struct Pushed {
     /// Slots, ascending.
-    pub slots: Vec<u32>,
-    pub frame: Vec<u8>,
+    pub(crate) slots: Vec<u32>,
+    pub(crate) frame: Vec<u8>,
 }
 
 /// One link, whose slot n has session 100 + n.
-pub struct Edge {
+pub(crate) struct Edge {
     stream: UnixStream,
     reader: FrameReader,
     answers: Answers,
     last_request: u64,
-    pub hints: VecDeque<Pushed>,
-    pub evicted: Vec<(u32, u32)>,
+    pub(crate) hints: VecDeque<Pushed>,
+    pub(crate) evicted: Vec<(u32, u32)>,
     done: Vec<(u64, Vec<u8>, bool)>,
 }
 
 impl Edge {
-    pub async fn connect(router: &Router) -> Self {
+    pub(crate) async fn connect(router: &Router) -> Self {
         let stream = StdUnixStream::from(router.connect().unwrap());
         stream.set_nonblocking(true).unwrap();
         let mut edge = Self {
@@ -129,7 +129,7 @@ impl Edge {
     }
 
     /// The answer to a request.
-    pub async fn answer(&mut self, request: u64) -> (Vec<u8>, bool) {
+    pub(crate) async fn answer(&mut self, request: u64) -> (Vec<u8>, bool) {
         loop {
             if let Some(at) = self.done.iter().position(|(done, _, _)| *done == request) {
                 let (_, body, failed) = self.done.remove(at);
@@ -139,7 +139,7 @@ impl Edge {
         }
     }
 
-    pub async fn register(
+    pub(crate) async fn register(
         &mut self,
         slot: u32,
         user: &str,
@@ -163,17 +163,17 @@ impl Edge {
         }
     }
 
-    pub async fn unregister(&mut self, slot: u32, user: &str, device: &str) {
+    pub(crate) async fn unregister(&mut self, slot: u32, user: &str, device: &str) {
         let session = Some(Self::session(slot, user, device));
         self.write(&ToRouter::Unregister(link::Unregister { session })).await;
     }
 
     /// Sends an operation; gives its number.
-    pub async fn begin(&mut self, slot: u32, user: &str, op: v1::Op<'_>) -> u64 {
+    pub(crate) async fn begin(&mut self, slot: u32, user: &str, op: v1::Op<'_>) -> u64 {
         self.begin_ordered(slot, user, op, (0, false)).await
     }
 
-    pub async fn begin_ordered(
+    pub(crate) async fn begin_ordered(
         &mut self,
         slot: u32,
         user: &str,
@@ -196,20 +196,20 @@ impl Edge {
     }
 
     /// The body of the answer to an operation.
-    pub async fn ask(&mut self, slot: u32, user: &str, op: v1::Op<'_>) -> v1::Body<'static> {
+    pub(crate) async fn ask(&mut self, slot: u32, user: &str, op: v1::Op<'_>) -> v1::Body<'static> {
         let request = self.begin(slot, user, op).await;
         let (body, _) = self.answer(request).await;
         v1::ServerFrame::decode(&body).unwrap().into_owned().body.expect("a body")
     }
 
-    pub async fn ack(&mut self, slot: u32, user: &str, op: v1::Op<'_>) -> v1::Ack<'static> {
+    pub(crate) async fn ack(&mut self, slot: u32, user: &str, op: v1::Op<'_>) -> v1::Ack<'static> {
         match self.ask(slot, user, op).await {
             v1::Body::Ack(ack) => ack,
             other => panic!("not an ack: {other:?}"),
         }
     }
 
-    pub async fn error(&mut self, slot: u32, user: &str, op: v1::Op<'_>) -> String {
+    pub(crate) async fn error(&mut self, slot: u32, user: &str, op: v1::Op<'_>) -> String {
         match self.ask(slot, user, op).await {
             v1::Body::Error(error) => error.code.into_owned(),
             other => panic!("not an error: {other:?}"),
@@ -217,7 +217,7 @@ impl Edge {
     }
 
     /// The next thing pushed: to which slots, and what.
-    pub async fn pushed(&mut self) -> (Vec<u32>, v1::Body<'static>) {
+    pub(crate) async fn pushed(&mut self) -> (Vec<u32>, v1::Body<'static>) {
         while self.hints.is_empty() {
             self.read().await;
         }
@@ -226,7 +226,7 @@ impl Edge {
         (pushed.slots, frame.body.expect("a body"))
     }
 
-    pub async fn event(&mut self) -> (Vec<u32>, v1::Event<'static>) {
+    pub(crate) async fn event(&mut self) -> (Vec<u32>, v1::Event<'static>) {
         match self.pushed().await {
             (slots, v1::Body::Event(event)) => (slots, event),
             other => panic!("not an event: {other:?}"),
@@ -234,7 +234,7 @@ impl Edge {
     }
 
     /// To which `count` slots the event `seq` is pushed, in one hint or in several.
-    pub async fn heard(&mut self, seq: u64, count: usize) -> Vec<u32> {
+    pub(crate) async fn heard(&mut self, seq: u64, count: usize) -> Vec<u32> {
         let mut heard = Vec::new();
         while heard.len() < count {
             let (slots, event) = self.event().await;
@@ -246,7 +246,7 @@ impl Edge {
     }
 
     /// Waits until a connection is closed by the router.
-    pub async fn evicted(&mut self) -> (u32, u32) {
+    pub(crate) async fn evicted(&mut self) -> (u32, u32) {
         while self.evicted.is_empty() {
             self.read().await;
         }
