@@ -9,17 +9,19 @@ const { createInterface } = require('node:readline');
 
 const READY_MS_MAX = 20_000;
 const running = new Set();
+const directories = new Set();
 
-function killAll() {
+process.on('exit', () => {
   for (const child of running) child.kill('SIGKILL');
-}
-process.on('exit', killAll);
+  for (const directory of directories) rmSync(directory, { recursive: true, force: true });
+});
 for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.on(signal, () => process.exit(1));
 
 class Gateway {
   static async start() {
     const gateway = new Gateway();
     gateway.data = mkdtempSync(join(tmpdir(), 'throng-page-'));
+    directories.add(gateway.data);
     gateway.port = 0;
     await gateway.restart();
     return gateway;
