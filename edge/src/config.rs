@@ -84,7 +84,7 @@ settings! {
         #[arg(num_args = 0..=1, default_missing_value = "true")]
         echo: bool = |echo| echo;
         /// Filter of the log on stderr, as RUST_LOG, which wins [default: info, warn for the store engine]
-        log: String = |_| "info".to_owned();
+        log: String = |_| limits::LOG_FILTER.to_owned();
         /// Bytes of one message from a client [default: 65536, with --echo 16 MiB]
         frame_bytes_max: u32 = |echo| if echo { limits::ECHO_FRAME_BYTES_MAX } else { limits::FRAME_BYTES_MAX };
         /// Queued output above which a connection's ephemeral frames are dropped [default: 65536]

@@ -8,7 +8,7 @@
 mod shards;
 mod standalone;
 
-use std::io::Write;
+use std::io::{IsTerminal, Write};
 use std::net::{SocketAddr, TcpListener};
 use std::process;
 use std::sync::Arc;
@@ -57,7 +57,9 @@ fn start_log(settings: &Settings) -> Result<(), Fatal> {
     let filter = EnvFilter::try_new(&asked).map_err(|error| {
         Fatal::configuration(format!("log filter {asked:?}: {error}; try info, or throng=debug"))
     })?;
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+    let ansi = std::io::stderr().is_terminal();
+    let log = tracing_subscriber::fmt().with_env_filter(filter).with_ansi(ansi);
+    log.with_writer(std::io::stderr).init();
     Ok(())
 }
 
@@ -98,6 +100,11 @@ fn bind_admin(address: SocketAddr) -> Result<TcpListener, Fatal> {
 
 fn load_keys(settings: &Settings) -> Result<Option<Keys>, Fatal> {
     let source = settings.key_source();
+    if settings.is_development() {
+        tracing::warn!(
+            "development mode: no key is configured, clients are believed whoever they say they are"
+        );
+    }
     if settings.echo || !source.is_configured() {
         return Ok(None);
     }

@@ -151,3 +151,19 @@ fn durability_is_sync_os_or_an_interval() {
         assert_eq!(refused(&[&line]).exit, Exit::Usage, "{value}");
     }
 }
+
+#[test]
+fn every_setting_metric_and_reason_is_documented() {
+    use throng_edge::metrics::{CloseReason, Counters, Gauges};
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/operations.md");
+    let manual = fs::read_to_string(path).unwrap();
+    let Ok(Asked::Print(printed)) = ask(&["--print-config"]) else { panic!("prints") };
+    let optional = ["jwt-key", "jwt-alg", "jwks", "jwt-audience", "jwt-issuer"];
+    let settings = printed.lines().filter_map(|line| line.split(" = ").next()).chain(optional);
+    let counters = Counters::NAMES.iter().map(|(name, _)| format!("{name}_total"));
+    let gauges = Gauges::NAMES.iter().map(|(name, _)| (*name).to_owned());
+    let reasons = CloseReason::ALL.iter().map(|reason| reason.label().to_owned());
+    for name in settings.map(str::to_owned).chain(counters).chain(gauges).chain(reasons) {
+        assert!(manual.contains(&format!("`{name}`")), "{name} is not in docs/operations.md");
+    }
+}
