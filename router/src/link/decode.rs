@@ -270,3 +270,133 @@ fn members(request: &v1::MembersRequest<'_>) -> Result<Target, Refusal> {
     let op = Op::Members { after, limit: items(request.limit) };
     Ok(Target::Owner(conv(&request.conv)?, op))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ID: &str = "01890a5d-ac96-774b-bcce-b302099a8057";
+    const CONV: &str = "11111111-1111-4111-8111-111111111111";
+
+    fn decoded(op: v1::Op<'_>) -> Result<Target, Refusal> {
+        let frame = v1::ClientFrame { id: None, op: Some(op) }.encode_to_vec();
+        decode(&frame, "alice", "phone", &Limits::default())
+    }
+
+    fn code(op: v1::Op<'_>) -> Option<&'static str> {
+        decoded(op).err().map(|refusal| refusal.code().text())
+    }
+
+    fn message(text: &str) -> v1::Send<'_> {
+        v1::Send {
+            conv: CONV.into(),
+            client_msg_id: ID.into(),
+            content: Some(v1::Content::Text(text.into())),
+            ..v1::Send::default()
+        }
+    }
+
+    fn digest_of(send: v1::Send<'_>) -> [u8; 8] {
+        match decoded(v1::Op::Send(send)) {
+            Ok(Target::Owner(_, Op::Write(write))) => write.digest,
+            other => panic!("not a write: {other:?}"),
+        }
+    }
+
+    fn names(count: usize) -> Vec<Cow<'static, str>> {
+        (0..count).map(|user| Cow::Owned(format!("user{user}"))).collect()
+    }
+
+    #[test]
+    fn a_message_of_the_limit_passes_and_one_byte_more_does_not() {
+        let text = "x".repeat(wire::BODY_BYTES_MAX + 1);
+        assert_eq!(code(v1::Op::Send(message(&text[1..]))), None);
+        assert_eq!(code(v1::Op::Send(message(&text))), Some("too_large"));
+        let kind = "k".repeat(wire::KIND_BYTES_MAX + 1);
+        let of_kind = |kind: &str| v1::Send { kind: kind.to_owned().into(), ..message("hi") };
+        assert_eq!(code(v1::Op::Send(of_kind(&kind[1..]))), None);
+        assert_eq!(code(v1::Op::Send(of_kind(&kind))), Some("too_large"));
+    }
+
+    #[test]
+    fn a_group_of_the_limits_passes_and_one_more_does_not() {
+        let group = |name: usize, members: usize| {
+            v1::Op::CreateGroup(v1::CreateGroup {
+                name: "n".repeat(name).into(),
+                members: names(members),
+                client_msg_id: ID.into(),
+                history: "".into(),
+            })
+        };
+        let (name, members) = (wire::GROUP_NAME_BYTES_MAX, wire::MEMBERS_PER_REQUEST_MAX);
+        assert_eq!(code(group(name, members)), None);
+        assert_eq!(code(group(name + 1, members)), Some("too_large"));
+        assert_eq!(code(group(name, members + 1)), Some("too_large"));
+        assert_eq!(code(group(0, 1)), Some("bad_frame"));
+    }
+
+    #[test]
+    fn a_sync_of_the_limit_passes_and_one_more_does_not() {
+        let sync = |count| {
+            let position = v1::Position { conv: CONV.into(), after: 0 };
+            v1::Op::Sync(v1::SyncRequest { convs: vec![position; count], limit: 1 })
+        };
+        assert_eq!(code(sync(wire::SYNC_CONVS_MAX)), None);
+        assert_eq!(code(sync(wire::SYNC_CONVS_MAX + 1)), Some("too_large"));
+    }
+
+    #[test]
+    fn what_means_nothing_is_refused() {
+        let send = |change: fn(&mut v1::Send<'_>)| {
+            let mut send = message("hi");
+            change(&mut send);
+            code(v1::Op::Send(send))
+        };
+        assert_eq!(send(|_| {}), None);
+        assert_eq!(send(|send| send.to = "bob".into()), Some("bad_frame"));
+        assert_eq!(send(|send| send.conv = "x".into()), Some("bad_frame"));
+        assert_eq!(send(|send| send.content = None), Some("bad_frame"));
+        assert_eq!(send(|send| send.client_msg_id = CONV.into()), Some("bad_frame"));
+        let both = v1::HistoryRequest { conv: CONV.into(), before: 5, after: 1, limit: 1 };
+        assert_eq!(code(v1::Op::History(both)), Some("bad_frame"));
+        let role = v1::SetRole { conv: CONV.into(), role: "king".into(), ..v1::SetRole::default() };
+        assert_eq!(code(v1::Op::SetRole(role)), Some("bad_frame"));
+        let hello = v1::Hello::default();
+        assert_eq!(code(v1::Op::Hello(hello)), Some("bad_frame"));
+        assert_eq!(
+            decode(&[0xff; 3], "alice", "phone", &Limits::default()).err(),
+            Some(Refusal::BadFrame("the operation cannot be read"))
+        );
+    }
+
+    #[test]
+    fn the_digest_tells_contents_apart_and_not_how_the_conversation_is_named() {
+        let first = digest_of(message("hi"));
+        let to = v1::Send { conv: "".into(), to: "bob".into(), ..message("hi") };
+        let kind = v1::Send { kind: "text".into(), ..message("hi") };
+        assert_eq!([digest_of(to), digest_of(kind)], [first; 2]);
+        let data = v1::Content::Data(Cow::Borrowed(b"hi"));
+        for other in [
+            message("ho"),
+            v1::Send { reply_to: 1, ..message("hi") },
+            v1::Send { kind: "sticker".into(), ..message("hi") },
+            v1::Send { content: Some(data), ..message("hi") },
+        ] {
+            assert_ne!(digest_of(other), first);
+        }
+    }
+
+    #[test]
+    fn a_page_is_as_large_as_asked_within_the_limit() {
+        let limit = |asked| match decoded(v1::Op::History(v1::HistoryRequest {
+            conv: CONV.into(),
+            limit: asked,
+            ..v1::HistoryRequest::default()
+        })) {
+            Ok(Target::Owner(_, Op::History(page))) => page.limit as u32,
+            other => panic!("not a page: {other:?}"),
+        };
+        let (default, most) = (wire::PAGE_EVENTS_DEFAULT, wire::PAGE_EVENTS_MAX);
+        assert_eq!([0, 1, most, most + 1].map(limit), [default, 1, most, most]);
+    }
+}

@@ -116,8 +116,12 @@ impl Bench {
     }
 
     pub(crate) fn with(adopt: Adopt) -> Self {
+        Self::with_settings(Settings { limits: Limits::default(), adopt })
+    }
+
+    pub(crate) fn with_settings(settings: Settings) -> Self {
         Self {
-            owner: Owner::new(Settings { limits: Limits::default(), adopt }),
+            owner: Owner::new(settings),
             epoch: EPOCH,
             now: Now { wall_ms: START_MS, mono_ms: 1_000 },
             rows: HashMap::new(),

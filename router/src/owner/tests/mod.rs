@@ -1,5 +1,6 @@
 //! Properties of the owner machine, one file each.
 
+mod cache;
 mod commit;
 mod dedup;
 mod loading;
