@@ -9,7 +9,7 @@ use throng_store::{Store, StoreError, UserId};
 use throng_wire::limits::{HINT_RECIPIENTS_MAX, PAGE_ITEMS_MAX};
 use throng_wire::{Protobuf, id, v1};
 use tokio::sync::{Semaphore, mpsc, oneshot};
-use tokio::time::{Instant, MissedTickBehavior, interval};
+use tokio::time::{Instant, sleep_until};
 use tracing::warn;
 
 use super::Mailboxes;
@@ -136,8 +136,7 @@ impl<S: Store> Work<S> {
         mailbox: &mut mpsc::Receiver<HomeMessage>,
         results: &mut mpsc::UnboundedReceiver<Became>,
     ) {
-        let mut ticks = interval(Duration::from_millis(limits::TICK_MS));
-        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut next_tick = Instant::now();
         let mut messages = Vec::new();
         loop {
             tokio::select! {
@@ -148,7 +147,17 @@ impl<S: Store> Work<S> {
                         return;
                     }
                 }
-                _ = ticks.tick() => self.tick(),
+                () = sleep_until(next_tick) => {}
+            }
+            // Not in the branch: under load that would never be its turn.
+            if Instant::now() >= next_tick {
+                next_tick = Instant::now() + Duration::from_millis(limits::TICK_MS);
+                self.tick();
+            }
+            while messages.len() < limits::TURN_MESSAGES
+                && let Ok(message) = mailbox.try_recv()
+            {
+                messages.push(message);
             }
             for message in messages.drain(..) {
                 self.message(message);

@@ -17,6 +17,8 @@ pub(crate) struct Cache {
     young_bytes: usize,
     old: HashMap<ConvId, (Box<Conversation>, usize)>,
     old_bytes: usize,
+    /// Memory of what could not be let go at the last change of generations.
+    kept_bytes: usize,
 }
 
 impl Cache {
@@ -36,7 +38,8 @@ impl Cache {
         let bytes = conversation.bytes();
         self.young_bytes += bytes;
         self.young.insert(conv, (conversation, bytes));
-        if self.young_bytes > bytes_max / 2 {
+        // Where more is in use than the budget has, a change comes only when that has doubled.
+        if self.young_bytes > (bytes_max / 2).max(2 * self.kept_bytes) {
             self.age();
         }
     }
@@ -50,6 +53,7 @@ impl Cache {
                 self.young.insert(conv, (conversation, bytes));
             }
         }
+        self.kept_bytes = self.young_bytes;
     }
 
     /// Ids of all conversations that `picks` picks.
