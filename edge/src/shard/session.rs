@@ -179,76 +179,73 @@ impl Core {
     fn hello<I: Io>(&mut self, io: &mut I, id: ConnId, frame: Option<u64>, hello: &v1::Hello<'_>) {
         let (identity, device) = match self.identify(id, hello) {
             Ok(found) => found,
-            Err(why) => {
-                let error = ErrorCode::Unauthenticated.error_saying(why);
-                self.refuse_session(io, id, frame, error, SessionClose::Unauthenticated);
+            Err((code, why)) => {
+                let close = match code {
+                    ErrorCode::Unauthenticated => SessionClose::Unauthenticated,
+                    _ => SessionClose::ProtocolError,
+                };
+                self.refuse_session(io, id, frame, code.error_saying(why), close);
                 return;
             }
         };
-        if !id::is_name(&device) {
-            let why = "hello.device must be 1 to 64 of A-Z a-z 0-9 . _ @ + -";
-            let error = ErrorCode::BadFrame.error_saying(why);
-            self.refuse_session(io, id, frame, error, SessionClose::ProtocolError);
-            return;
-        }
         let deadline = io.now() + limits::REGISTER_DEADLINE;
         let now_s = (self.clocks.wall_ms)() / 1000;
         let Some(conn) = self.slab.get_mut(id) else { return };
         let Phase::Hello(handshake) = std::mem::take(&mut conn.phase) else { return };
-        // A cursor beyond the limit is nobody's: the answer is `resync`.
-        let is_cursor = hello.cursor.len() <= wire::CURSOR_BYTES_MAX;
-        let cursor = if is_cursor { hello.cursor.clone().into_owned() } else { String::new() };
         conn.expires_s = expiry(identity.expires_s, now_s);
         conn.phase = Phase::Registering(Box::new(Registering {
             peer: handshake.peer,
             name: Name::new(&identity.user, &device),
             hello_id: frame,
-            cursor,
+            cursor: hello.cursor.clone().into_owned(),
             early: Vec::new(),
         }));
         self.timers.set(id.slot, deadline);
         self.register(io, id);
     }
 
-    /// Who says hello, and on which device. What a refused client is told is only that it was.
+    /// Who says hello, and on which device. Of a token a client is told only that it is not valid.
     fn identify(
         &mut self,
         id: ConnId,
         hello: &v1::Hello<'_>,
-    ) -> Result<(Identity, String), &'static str> {
-        if self.mode == Mode::Development {
-            let user = hello.user.clone().into_owned();
-            if !id::is_name(&user) {
-                return Err("hello.user must be 1 to 64 of A-Z a-z 0-9 . _ @ + -");
+    ) -> Result<(Identity, String), op::Fault> {
+        check_lengths(hello)?;
+        let identity = match self.mode {
+            Mode::Tokens => self.verify_token(id, &hello.token)?,
+            Mode::Development | Mode::Echo => {
+                Identity { user: hello.user.clone().into_owned(), device: None, expires_s: 0 }
             }
-            let identity = Identity { user, device: None, expires_s: 0 };
-            return Ok((identity, hello.device.clone().into_owned()));
+        };
+        let device = match &identity.device {
+            Some(bound) if !hello.device.is_empty() && *bound != hello.device => {
+                return Err((ErrorCode::Unauthenticated, "the token is for another device"));
+            }
+            Some(bound) => bound.clone(),
+            None => hello.device.clone().into_owned(),
+        };
+        if !id::is_name(&identity.user) || !id::is_name(&device) {
+            let why = "user and device must each be 1 to 64 of A-Z a-z 0-9 . _ @ + -";
+            return Err((ErrorCode::BadFrame, why));
         }
+        Ok((identity, device))
+    }
+
+    /// The token of hello, else that of the HTTP request.
+    fn verify_token(&mut self, id: ConnId, in_hello: &str) -> Result<Identity, op::Fault> {
+        const CODE: ErrorCode = ErrorCode::Unauthenticated;
         let carried = match self.slab.get_mut(id).map(|conn| &mut conn.phase) {
             Some(Phase::Hello(handshake)) => handshake.token.take(),
             _ => None,
         };
-        let token = if hello.token.is_empty() { carried.as_deref() } else { Some(&*hello.token) };
-        let token = token.ok_or("a token is required")?;
-        let keys = self.keys.as_ref().ok_or("the token is not valid")?;
+        let token = if in_hello.is_empty() { carried.as_deref() } else { Some(in_hello) };
+        let token = token.ok_or((CODE, "a token is required"))?;
+        let keys = self.keys.as_ref().ok_or((CODE, CODE.message()))?;
         let now_s = (self.clocks.wall_ms)() / 1000;
-        let identity = keys.verify(token, now_s).map_err(|error| {
+        keys.verify(token, now_s).map_err(|error| {
             tracing::debug!(%error, "token refused");
-            "the token is not valid"
-        })?;
-        if !id::is_name(&identity.user) {
-            return Err("the token's subject is not a user's name");
-        }
-        match &identity.device {
-            Some(bound) if !hello.device.is_empty() && *bound != hello.device => {
-                Err("the token is for another device")
-            }
-            Some(bound) => {
-                let device = bound.clone();
-                Ok((identity, device))
-            }
-            None => Ok((identity, hello.device.clone().into_owned())),
-        }
+            (CODE, CODE.message())
+        })
     }
 
     /// The home confirmed the registration: the session begins.
@@ -371,6 +368,18 @@ impl Core {
         {
             session.orders = None;
         }
+    }
+}
+
+fn check_lengths(hello: &v1::Hello<'_>) -> Result<(), op::Fault> {
+    let fields = [
+        (hello.token.len(), wire::TOKEN_BYTES_MAX, "hello.token is longer than 4096 bytes"),
+        (hello.cursor.len(), wire::CURSOR_BYTES_MAX, "hello.cursor is longer than 128 bytes"),
+        (hello.agent.len(), wire::AGENT_BYTES_MAX, "hello.agent is longer than 64 bytes"),
+    ];
+    match fields.into_iter().find(|(bytes, limit, _)| bytes > limit) {
+        Some((_, _, why)) => Err((ErrorCode::TooLarge, why)),
+        None => Ok(()),
     }
 }
 

@@ -96,13 +96,32 @@ fn anything_else_before_hello_is_refused() {
 
 #[test]
 fn names_that_are_none_are_refused() {
-    for (user, device, code) in [("", "phone", 4401), ("a b", "phone", 4401), ("alice", "", 4400)] {
+    for (user, device) in [("", "phone"), ("a b", "phone"), ("alice", ""), ("alice", "a/b")] {
         let (mut rig, mut router) = Rig::ready();
         let mut client = rig.upgraded("");
         client.say(&json!({"id": 1, "hello": {"user": user, "device": device}}));
         rig.settle();
-        assert_eq!(client.closed(), Some(code), "{user:?} {device:?}");
+        let got = client.received();
+        let Got::Text(error) = &got[0] else { panic!("{got:?}") };
+        assert_eq!((error_code(error), &got[1]), ("bad_frame", &Got::Close(Some(4400))));
         assert_eq!(router.registers(), []);
+    }
+}
+
+#[test]
+fn each_field_of_hello_has_a_length() {
+    for (field, limit) in
+        [("user", 64), ("device", 64), ("agent", 64), ("cursor", 128), ("token", 4096)]
+    {
+        for bytes in [limit, limit + 1] {
+            let (mut rig, mut router) = Rig::ready();
+            let client = rig.upgraded("");
+            let mut hello = json!({"user": "alice", "device": "phone"});
+            hello[field] = "a".repeat(bytes).into();
+            client.say(&json!({"id": 1, "hello": hello}));
+            rig.settle();
+            assert_eq!(router.registers().len() == 1, bytes == limit, "{field} of {bytes}");
+        }
     }
 }
 
