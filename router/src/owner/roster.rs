@@ -13,6 +13,7 @@ use std::sync::Arc;
 use throng_store::{ConvId, ConvRow, MemberRow, Projection, Role, Row, Seq, UserId};
 use throng_wire::{DecodeError, v1};
 
+use super::deciding::MESSAGE_KIND;
 use super::event;
 use super::request::{Named, Refusal};
 use crate::limits::TOUCH_MEMBERS_MAX;
@@ -123,6 +124,9 @@ impl Roster {
     /// The row's body is not an event.
     pub(crate) fn apply(&mut self, conv: ConvId, row: &Row) -> Result<Applied, DecodeError> {
         let mut applied = Applied::default();
+        if row.kind == MESSAGE_KIND {
+            return Ok(applied);
+        }
         let was_big = self.big();
         match event::what(row)? {
             Some(v1::What::Created(created)) => self.create(conv, row, &created, &mut applied),
