@@ -1,5 +1,8 @@
 //! A TOML file takes the flags' names; flags win; what is not known is refused by name.
 
+use std::collections::BTreeSet;
+use std::path::Path;
+
 use tempfile::TempDir;
 use throng_tests::gateway::{Ended, run_to_end};
 
@@ -74,4 +77,26 @@ fn shards_have_bounds_on_both_sides() {
         let ended = run_to_end(&["--shards", shards, "--print-config"]);
         assert_eq!(ended.code, Some(code), "{shards}: {}", ended.stderr);
     }
+}
+
+/// The settings' table of docs/operations.md and the flags are the same set.
+#[test]
+fn every_setting_is_documented_and_every_documented_one_exists() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/operations.md");
+    let document = std::fs::read_to_string(path).unwrap();
+    let (_, settings) = document.split_once("\n## Settings\n").unwrap();
+    let settings = settings.split("\n## ").next().unwrap();
+    let rows = settings.lines().filter_map(|line| line.strip_prefix("| ")?.split(" |").next());
+    let documented: BTreeSet<&str> =
+        rows.flat_map(|cell| cell.split('`').skip(1).step_by(2)).collect();
+    let help = run_to_end(&["--help"]).stdout;
+    let not_settings = ["config", "print-config", "help", "version"];
+    let flags: BTreeSet<&str> = help
+        .lines()
+        .filter_map(|line| line.trim_start().split_once("--"))
+        .filter(|(before, _)| before.is_empty() || before.starts_with('-'))
+        .map(|(_, name)| name.split([' ', '[', '=']).next().unwrap())
+        .filter(|name| !not_settings.contains(name))
+        .collect();
+    assert_eq!(flags, documented);
 }

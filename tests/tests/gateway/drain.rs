@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
 use serde_json::json;
-use throng_tests::client::Client;
+use throng_tests::client::{Client, Refused};
 use throng_tests::gateway::Gateway;
 use throng_tests::http;
 
@@ -43,6 +43,19 @@ fn it_is_not_ready_from_the_first_moment_and_alive_to_the_last() {
     assert_eq!(http::get(&admin, "/healthz").status, 200);
     assert!(gateway.is_running());
     assert_eq!(gateway.wait().code(), Some(0));
+}
+
+#[test]
+fn nobody_new_is_taken_while_it_drains() {
+    let gateway = Gateway::start_with(&["--drain-window-ms", "3000"]);
+    let (_ann, _) = Client::join(&gateway.url(), "ann", "phone");
+    gateway.signal(Signal::TERM);
+    std::thread::sleep(Duration::from_millis(300));
+    match Client::connect(&gateway.url()) {
+        Err(Refused::Status(status)) => assert_eq!(status, 503),
+        Err(Refused::Broken(_)) => {}
+        Ok(_) => panic!("a new connection while draining"),
+    }
 }
 
 #[test]

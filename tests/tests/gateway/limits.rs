@@ -2,7 +2,7 @@
 //! connection outlives what is the client's to correct.
 
 use serde_json::{Value, json};
-use throng_tests::client::Client;
+use throng_tests::client::{Client, Refused};
 use throng_tests::gateway::Gateway;
 use throng_tests::ids;
 
@@ -189,6 +189,20 @@ fn ops_beyond_the_burst_are_rate_limited_and_told_when_to_come_back() {
     let wait_ms = limited.last().unwrap()["retry_after_ms"].as_u64().unwrap();
     std::thread::sleep(std::time::Duration::from_millis(wait_ms + 50));
     ann.ping();
+}
+
+#[test]
+fn a_full_shard_refuses_with_503_and_keeps_what_it_has() {
+    let gateway = Gateway::start_with(&["--shards", "1", "--connections-per-shard-max", "5"]);
+    let join = |number: usize| Client::join(&gateway.url(), &format!("user-{number}"), "phone").0;
+    let mut clients: Vec<Client> = (0..5).map(join).collect();
+    assert!(matches!(Client::connect(&gateway.url()), Err(Refused::Status(503))));
+    for client in &mut clients {
+        client.ping();
+    }
+    clients.pop();
+    std::thread::sleep(std::time::Duration::from_millis(300));
+    join(5).ping();
 }
 
 #[test]

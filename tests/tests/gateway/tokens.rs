@@ -134,6 +134,17 @@ fn expiry_has_a_minute_of_leeway_and_no_more() {
 }
 
 #[test]
+fn a_session_ends_with_4004_when_its_token_does() {
+    let (gateway, key) = with_secret(&[]);
+    let exp = ids::now_ms() / 1_000 - 57;
+    let token = key.sign(&json!({"sub": "ann", "exp": exp}), None);
+    let mut client = Client::connect(&gateway.url()).unwrap();
+    let welcome = client.hello(&json!({"token": token, "device": "phone"}));
+    assert!(welcome.get("welcome").is_some(), "{welcome}");
+    assert_eq!(client.closed_within(Duration::from_secs(15)).code, Some(4004));
+}
+
+#[test]
 fn not_before_is_respected_with_the_same_leeway() {
     let (gateway, key) = with_secret(&[]);
     let at = |seconds: u64| {
