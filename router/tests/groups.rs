@@ -94,6 +94,7 @@ async fn a_large_group_is_listed_by_its_owner() {
     let welcome = edge.register(2, "user7", "phone", "").await;
     let group = edge.ack(1, "alice", create(&uuid_v7(1), &names)).await;
     edge.ack(1, "alice", send(&group.conv, &uuid_v7(2), "hi")).await;
+    edge.told(&group.conv, 2).await;
     let request = v1::Op::Conversations(v1::ConversationsRequest::default());
     let v1::Body::Conversations(page) = edge.ask(2, "user7", request).await else {
         panic!("not a list")

@@ -45,7 +45,9 @@ async fn a_resume_tells_exactly_what_may_have_changed() {
     edge.register(1, "alice", "phone", "").await;
     let welcome = edge.register(2, "bob", "phone", "").await;
     edge.unregister(2, "bob", "phone").await;
+    edge.register(9, "alice", "laptop", "").await;
     let ack = edge.ack(1, "alice", send_to("bob", &uuid_v7(1), "hi")).await;
+    edge.told(&ack.conv, 2).await;
     let resumed = edge.register(3, "bob", "phone", &welcome.cursor).await;
     assert_eq!(&*resumed.sync, "resumed");
     let changes: Vec<(&str, u64)> =
@@ -68,9 +70,11 @@ async fn a_list_longer_than_a_page_goes_on_where_it_ended() {
     let (router, _store) = router(dir.path()).await;
     let mut edge = Edge::connect(&router).await;
     let welcome = edge.register(1, "alice", "phone", "").await;
+    edge.register(9, "alice", "laptop", "").await;
     for peer in 0..7 {
         let to = format!("peer{peer}");
-        edge.ack(1, "alice", send_to(&to, &uuid_v7(peer), "hi")).await;
+        let ack = edge.ack(1, "alice", send_to(&to, &uuid_v7(peer), "hi")).await;
+        edge.told(&ack.conv, 2).await;
     }
     let (mut heard, mut cursor) = (Vec::new(), welcome.cursor.into_owned());
     loop {

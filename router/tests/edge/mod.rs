@@ -233,6 +233,17 @@ impl Edge {
         }
     }
 
+    /// Waits until an event is pushed: then the lists of all members have it, which an ack alone
+    /// does not say.
+    pub(crate) async fn told(&mut self, conv: &str, seq: u64) {
+        loop {
+            let (_, event) = self.event().await;
+            if event.conv == conv && event.seq == seq {
+                return;
+            }
+        }
+    }
+
     /// To which `count` slots the event `seq` is pushed, in one hint or in several.
     pub(crate) async fn heard(&mut self, seq: u64, count: usize) -> Vec<u32> {
         let mut heard = Vec::new();
