@@ -3,7 +3,8 @@
 //! `apply` takes the log's events in order and gives the projections of each; applying an event
 //! again changes nothing. `plan` says what event a change makes, or why it is not allowed. Rules:
 //! - A direct conversation has the members it was created with, for ever, and no roles.
-//! - In a group owners and admins add, remove and rename; only owners set roles and remove owners.
+//! - In a group owners and admins add, remove and rename; only owners set roles and remove owners
+//!   and admins.
 //! - A group with members has an owner: the last one leaves, or gives the role up, only when alone.
 //! - A change that would change nothing makes no event.
 
@@ -287,8 +288,8 @@ impl Roster {
             users.iter().filter_map(|user| self.members.get_key_value(&user.id)).collect();
         gone.sort_by_key(|(id, _)| **id);
         gone.dedup_by_key(|(id, _)| **id);
-        if by.role != Role::Owner && gone.iter().any(|(_, member)| member.role == Role::Owner) {
-            return Err(Refusal::NotAllowed("only an owner can remove an owner"));
+        if by.role != Role::Owner && gone.iter().any(|(_, member)| member.role > Role::Member) {
+            return Err(Refusal::NotAllowed("only an owner can remove owners and admins"));
         }
         let owners_gone = gone.iter().filter(|(_, member)| member.role == Role::Owner).count();
         self.keeps_an_owner(owners_gone, gone.len())?;
