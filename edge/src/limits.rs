@@ -38,6 +38,10 @@ pub const OUTPUT_BUDGET_BYTES: u32 = 64 * 1024;
 /// Queued output of a connection above which it is closed.
 pub const OUTPUT_BURST_BYTES: u32 = 1024 * 1024;
 
+/// What answers to a connection's own requests may take beyond the burst: pages are some 140 KB in
+/// JSON, and as many requests as may be in flight can be answered at once.
+pub const OUTPUT_ANSWERS_BYTES: usize = 4 * 1024 * 1024;
+
 /// How long a client may leave one send untaken.
 pub const OUTPUT_STALL: Duration = Duration::from_secs(15);
 
@@ -176,6 +180,8 @@ const _: () = assert!(OUTPUT_BURST_BYTES >= OUTPUT_BUDGET_BYTES);
 const _: () = assert!(ANSWER_BYTES_MAX <= OUTPUT_BURST_BYTES as usize);
 // Every request in flight may be a send to its own conversation, and failed ones stay.
 const _: () = assert!(ORDERED_CONVERSATIONS_MAX >= REQUESTS_IN_FLIGHT_MAX as usize);
+// Pages of 64 KiB for all requests in flight, twice as long in JSON, do not end a connection.
+const _: () = assert!(OUTPUT_ANSWERS_BYTES >= REQUESTS_IN_FLIGHT_MAX as usize * 2 * 64 * 1024);
 // An address must not be able to take all handshakes of a shard.
 const _: () = assert!(HANDSHAKES_PER_ADDRESS_MAX < HANDSHAKES_MAX);
 // The link's largest frame has to pass its queue.

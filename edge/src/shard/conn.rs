@@ -139,7 +139,7 @@ pub(super) struct Conn {
     pub(super) is_pinged: bool,
     /// The notice to reconnect was sent.
     pub(super) is_leaving: bool,
-    /// Reading is held back until output drains (echo only).
+    /// Reading is held back until output drains.
     pub(super) is_held: bool,
     /// Registered at the router: its end must be told.
     pub(super) is_registered: bool,

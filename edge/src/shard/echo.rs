@@ -2,12 +2,10 @@
 //! are decoded in the driver's receive buffer and appended to a pooled buffer, and everything that
 //! one turn brought for a connection leaves in one send.
 
-use throng_ring::{Arm, ConnId, Io};
+use throng_ring::{ConnId, Io};
 use throng_wire::ws::{self, Close, Decoder, Event, Input, ProtocolError};
 
 use super::Core;
-use super::conn::Conn;
-use crate::limits;
 use crate::metrics::CloseReason;
 
 /// Why a batch of frames ended.
@@ -33,23 +31,6 @@ impl Core {
             End::Input => self.hold_back(io, id),
             End::Closed => self.close(io, id, CloseReason::ClientClose),
             End::Failed(error) => self.fail_websocket(io, id, error),
-        }
-    }
-
-    /// An echoing peer that does not read is not read either.
-    fn hold_back<I: Io>(&mut self, io: &mut I, id: ConnId) {
-        let Some(conn) = self.slab.get_mut(id) else { return };
-        if !conn.is_held && self.outputs.held_bytes(conn) > limits::ECHO_HOLD_BYTES {
-            conn.is_held = true;
-            io.arm(id, Arm::Off);
-        }
-    }
-
-    /// Output drained: reads on.
-    pub(super) fn let_go<I: Io>(io: &mut I, id: ConnId, conn: &mut Conn, held_bytes: usize) {
-        if conn.is_held && held_bytes <= limits::ECHO_HOLD_BYTES {
-            conn.is_held = false;
-            io.arm(id, Arm::Hot);
         }
     }
 }

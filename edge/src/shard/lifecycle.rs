@@ -181,6 +181,31 @@ impl Core {
         }
     }
 
+    /// A peer that does not take what it asked for is not read any further.
+    pub(super) fn hold_back<I: Io>(&mut self, io: &mut I, id: ConnId) {
+        let Some(conn) = self.slab.get_mut(id) else { return };
+        let speaks = matches!(conn.phase, Phase::Established(_) | Phase::Echo);
+        if speaks && !conn.is_held && self.outputs.held_bytes(conn) > self.hold_bytes {
+            conn.is_held = true;
+            conn.is_cold = false;
+            io.arm(id, Arm::Off);
+        }
+    }
+
+    /// A send went through: a peer that was held back is there, and may be read again.
+    pub(super) fn let_go<I: Io>(&mut self, io: &mut I, id: ConnId) {
+        let tick = self.ticks.at(io.now());
+        let Some(conn) = self.slab.get_mut(id).filter(|conn| conn.is_held) else { return };
+        conn.last_seen = tick;
+        if self.outputs.held_bytes(conn) <= self.hold_bytes {
+            conn.is_held = false;
+            io.arm(id, Arm::Hot);
+            if !conn.is_leaving {
+                self.timers.set(id.slot, io.now() + self.deadlines.cold_after);
+            }
+        }
+    }
+
     /// Turns a connection that was silent for long enough cold. Else tells when to look again.
     pub(super) fn cool_down<I: Io>(
         deadlines: &super::Deadlines,

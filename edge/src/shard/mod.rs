@@ -147,6 +147,8 @@ struct Core {
     page: Option<&'static [u8]>,
     refusal: Bytes,
     frame_bytes_max: u32,
+    /// Queued output at which a connection is not read any further.
+    hold_bytes: usize,
     deadlines: Deadlines,
     ops: Rate,
 
@@ -244,6 +246,10 @@ impl Core {
             page: config.page,
             refusal: http::refusal_when_full(),
             frame_bytes_max: config.frame_bytes_max,
+            hold_bytes: match config.mode {
+                Mode::Echo => limits::ECHO_HOLD_BYTES,
+                Mode::Development | Mode::Tokens => config.output_budget_bytes,
+            },
             deadlines: Deadlines {
                 http: config.http_deadline,
                 hello: config.hello_deadline,

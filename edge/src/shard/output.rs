@@ -5,7 +5,8 @@
 //! few sends as possible: one per connection, while one is in flight none.
 //!
 //! Bounds: a connection may hold at most `burst` bytes, in flight included; above the `budget` its
-//! ephemeral frames are dropped first. One send may take the stall time. When all outputs of the
+//! ephemeral frames are dropped first. Answers to its own requests may exceed the burst by a bound of
+//! their own, but while it holds much the connection is not read. One send may take the stall time. When all outputs of the
 //! shard together exceed their bound, the burst shrinks to the budget. [`Verdict`] and
 //! [`Outputs::stalled`] tell the caller, who closes.
 
@@ -131,7 +132,7 @@ impl Outputs {
         result
     }
 
-    /// Queues a frame of `bytes` bytes by `write`, within the connection's bounds.
+    /// Queues what `write` appends, within the connection's bounds.
     pub(super) fn offer<I: Io>(
         &mut self,
         io: &mut I,
@@ -139,11 +140,35 @@ impl Outputs {
         conn: &mut Conn,
         write: impl FnOnce(&mut Vec<u8>),
     ) -> Verdict {
-        if self.held_bytes(conn) > self.burst_bytes() {
+        self.offer_within(io, id, conn, self.burst_bytes(), write)
+    }
+
+    /// As [`Outputs::offer`], for the answer to a request: how many there can be is bounded by the
+    /// requests in flight, and while many wait the connection is not read.
+    pub(super) fn offer_answer<I: Io>(
+        &mut self,
+        io: &mut I,
+        id: ConnId,
+        conn: &mut Conn,
+        write: impl FnOnce(&mut Vec<u8>),
+    ) -> Verdict {
+        let bound = self.burst_bytes() + limits::OUTPUT_ANSWERS_BYTES;
+        self.offer_within(io, id, conn, bound, write)
+    }
+
+    fn offer_within<I: Io>(
+        &mut self,
+        io: &mut I,
+        id: ConnId,
+        conn: &mut Conn,
+        bound: usize,
+        write: impl FnOnce(&mut Vec<u8>),
+    ) -> Verdict {
+        if self.held_bytes(conn) > bound {
             return Verdict::Overrun;
         }
         self.write(io, id, conn, write);
-        if self.held_bytes(conn) > self.burst_bytes() { Verdict::Overrun } else { Verdict::Queued }
+        if self.held_bytes(conn) > bound { Verdict::Overrun } else { Verdict::Queued }
     }
 
     /// Queues a frame that others share.

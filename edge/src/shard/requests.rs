@@ -235,7 +235,7 @@ impl Core {
     fn write_answer<I: Io>(&mut self, io: &mut I, id: ConnId, frame: Option<u64>, body: &[u8]) {
         let Some(codec) = self.slab.get_mut(id).map(|conn| conn.codec) else { return };
         let mut outcome = Ok(());
-        self.offer(io, id, |out| {
+        self.offer_answer(io, id, |out| {
             encode::frame_with(out, codec.opcode(), |out| match codec {
                 Codec::Protobuf => transcode::answer_protobuf(frame, body, out),
                 Codec::Json => {

@@ -41,6 +41,7 @@ impl Core {
                     if let Some(conn) = self.slab.get_mut(id) {
                         conn.decoder = decoder;
                     }
+                    self.hold_back(io, id);
                     return;
                 }
                 Err(error) => self.fail_websocket(io, id, error),
@@ -141,6 +142,20 @@ impl Core {
         let Some(conn) = self.slab.get_mut(id) else { return };
         if self.outputs.offer(io, id, conn, write) == Verdict::Overrun {
             self.close(io, id, CloseReason::SlowConsumer);
+        }
+    }
+
+    /// Queues the answer to a request.
+    pub(super) fn offer_answer<I: Io>(
+        &mut self,
+        io: &mut I,
+        id: ConnId,
+        write: impl FnOnce(&mut Vec<u8>),
+    ) {
+        let Some(conn) = self.slab.get_mut(id) else { return };
+        match self.outputs.offer_answer(io, id, conn, write) {
+            Verdict::Overrun => self.close(io, id, CloseReason::SlowConsumer),
+            Verdict::Queued | Verdict::Dropped => self.hold_back(io, id),
         }
     }
 

@@ -75,10 +75,7 @@ impl Core {
             return;
         }
         self.outputs.sent(id, conn);
-        if conn.is_held {
-            let held = self.outputs.held_bytes(conn);
-            Self::let_go(io, id, conn, held);
-        }
+        self.let_go(io, id);
     }
 
     /// How long the next turn may wait.

@@ -100,3 +100,34 @@ fn output_that_was_taken_leaves_nothing_behind() {
     let gauges = rig.snapshot().gauges;
     assert_eq!((gauges.output_bytes, gauges.outputs), (0, 0), "an idle connection owns no buffer");
 }
+
+#[test]
+fn large_answers_end_no_connection_but_hold_its_reading_back() {
+    use serde_json::json;
+    use throng_wire::v1;
+    let (mut rig, mut router) = rig();
+    let (mut client, _) = rig.session(&mut router, "alice");
+    client.peer.set_window(0);
+    for id in 0..10 {
+        client.say(&json!({"id": id, "conversations": {}}));
+    }
+    rig.settle();
+    let requests = router.requests();
+    let name = "x".repeat(15_000);
+    for request in &requests {
+        let item = v1::Conversation { name: name.as_str().into(), ..v1::Conversation::default() };
+        let page = v1::ConversationsPage { items: vec![item], next: "".into() };
+        router.answer(request.request, v1::Body::Conversations(page));
+        rig.settle();
+    }
+    client.say(&json!({"id": 99, "conversations": {}}));
+    rig.settle();
+    assert_eq!(router.requests(), [], "it is not read");
+    assert_eq!(rig.snapshot().gauges.sessions, 1);
+    client.peer.set_window(1 << 20);
+    for _ in 0..4 {
+        rig.settle();
+    }
+    assert_eq!(client.received().len(), 10);
+    assert_eq!(router.requests().len(), 1, "it is read again");
+}
