@@ -239,6 +239,10 @@ impl Core {
             Some(bound) => bound.clone(),
             None => hello.device.clone().into_owned(),
         };
+        let is_token_wrong = self.mode == Mode::Tokens && !id::is_name(&identity.user);
+        if is_token_wrong {
+            return Err((ErrorCode::Unauthenticated, "the token's subject is not a user's name"));
+        }
         if !id::is_name(&identity.user) || !id::is_name(&device) {
             let why = "user and device must each be 1 to 64 of A-Z a-z 0-9 . _ @ + -";
             return Err((ErrorCode::BadFrame, why));
@@ -388,7 +392,6 @@ impl Core {
 
 fn check_lengths(hello: &v1::Hello<'_>) -> Result<(), op::Fault> {
     let fields = [
-        (hello.token.len(), wire::TOKEN_BYTES_MAX, "hello.token is longer than 4096 bytes"),
         (hello.cursor.len(), wire::CURSOR_BYTES_MAX, "hello.cursor is longer than 128 bytes"),
         (hello.agent.len(), wire::AGENT_BYTES_MAX, "hello.agent is longer than 64 bytes"),
     ];

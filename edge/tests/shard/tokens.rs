@@ -84,7 +84,8 @@ fn a_token_may_come_in_hello_in_a_header_or_as_a_subprotocol() {
 #[test]
 fn without_a_valid_token_nobody_is_let_in() {
     let (mut rig, mut router) = rig();
-    for bad in [String::new(), "x".into(), token(-61), token_by(OTHER, 100, None)] {
+    let long = "x".repeat(4097);
+    for bad in [String::new(), "x".into(), long, token(-61), token_by(OTHER, 100, None)] {
         let mut client = rig.upgraded("");
         client.say(&json!({"id": 1, "hello": {"token": bad, "user": "alice", "device": "phone"}}));
         rig.settle();
