@@ -33,8 +33,8 @@ pub const LISTENERS_MAX: usize = 256;
 pub const REARMS_PER_BUFFER: usize = 16;
 
 /// Bytes that one receive takes at most, so that one connection cannot eat all buffers at once
-/// (where the kernel lets a multishot receive be capped).
-pub const RECEIVE_BYTES_MAX: u32 = 16 * 1024;
+/// (where the kernel lets a multishot receive be capped). Above 16 KiB, so that the largest message body and its frame's header come in one piece.
+pub const RECEIVE_BYTES_MAX: u32 = 32 * 1024;
 
 /// Kernel worker threads of one ring, for the few operations that cannot be done inline (shutdown).
 pub const KERNEL_WORKERS_MAX: u32 = 2;
@@ -43,10 +43,10 @@ pub const KERNEL_WORKERS_MAX: u32 = 2;
 pub const QUIESCE: Duration = Duration::from_secs(1);
 
 /// Buffers that the send pool keeps.
-pub const POOL_BUFFERS_MAX: usize = 256;
+pub const POOL_BUFFERS_MAX: usize = 128;
 
-/// Capacity above which a buffer is freed instead of kept.
-pub const POOL_BUFFER_BYTES_MAX: usize = 16 * 1024;
+/// Capacity above which a buffer is freed instead of kept: one receive's worth of replies fits.
+pub const POOL_BUFFER_BYTES_MAX: usize = 32 * 1024;
 
 /// In-flight send records kept for the next send.
 pub const POOL_FLIGHTS_MAX: usize = 256;
