@@ -1,6 +1,6 @@
 //! The configuration: flags, a TOML file with the same names, and defaults, in this order.
 //!
-//! Every setting is declared once, in [`settings!`]: from it come the flag, the key of the file,
+//! Every setting is declared once, in `settings!`: from it come the flag, the key of the file,
 //! the default and what `--print-config` prints.
 
 use std::fs;
