@@ -22,7 +22,10 @@ use throng_ring::SetupError;
 use throng_ring::uring::{UringConfig, UringDriver};
 
 /// A driver with room for `connections`.
-fn driver_for(connections: usize) -> io::Result<UringDriver> {
+///
+/// # Errors
+/// The kernel refuses a ring of this size; the text says what to do.
+pub fn driver_for(connections: usize) -> io::Result<UringDriver> {
     let wanted = u32::try_from(connections + SPARE_SLOTS).unwrap_or(u32::MAX);
     let config = UringConfig { connections_max: wanted, ..UringConfig::default() };
     UringDriver::new(config).map_err(|error: SetupError| io::Error::other(error.to_string()))
