@@ -11,6 +11,7 @@ use super::conn::{Codec, Handshake, Phase};
 use super::{Core, Mode};
 use crate::limits;
 use crate::metrics::CloseReason;
+use crate::page::CONTENT_SECURITY_POLICY;
 
 const TEXT: &str = "text/plain; charset=utf-8";
 const BEARER: &str = "throng.bearer.";
@@ -115,7 +116,8 @@ impl Core {
     fn http_page<I: Io>(&mut self, io: &mut I, id: ConnId, method: Method) {
         let Some(page) = self.page else { return };
         let content_type = "text/html; charset=utf-8";
-        let response = Response { status: 200, content_type, headers: &[], body: page };
+        let headers = &[("Content-Security-Policy", CONTENT_SECURITY_POLICY)];
+        let response = Response { status: 200, content_type, headers, body: page };
         self.http_answer(io, id, |out| encode_response(out, method, &response));
     }
 

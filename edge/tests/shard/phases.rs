@@ -234,6 +234,19 @@ fn health_page_and_unknown_paths_answer_and_close() {
 }
 
 #[test]
+fn the_page_may_run_only_what_it_brings_and_reach_only_where_it_comes_from() {
+    let (mut rig, _router) = Rig::ready();
+    let mut client = rig.connect();
+    client.peer.write(Client::request("/", &[]).as_bytes());
+    rig.settle();
+    let head = client.head();
+    let policy = "\r\nContent-Security-Policy: default-src 'none'; script-src 'unsafe-inline'; \
+        style-src 'unsafe-inline'; img-src data:; connect-src 'self'; base-uri 'none'; \
+        form-action 'none'; frame-ancestors 'none'\r\n";
+    assert!(head.contains(policy), "{head}");
+}
+
+#[test]
 fn only_our_subprotocols_are_chosen() {
     let (mut rig, _router) = Rig::ready();
     let cases = [
