@@ -221,6 +221,27 @@ test('an ack that is lost with its connection does not double the message', asyn
   assert.equal(cuts, 1);
 });
 
+test('a list with an old head changes nothing; a page of a log with one begins it anew', async () => {
+  const alice = await enter('alice');
+  await alice.startChat('bob');
+  await alice.send('one', 'two');
+  await alice.seesStates([['one', 'sent'], ['two', 'sent']]);
+  const cursors = await alice.page.evaluate(() => {
+    const { client, open: conv, conversation } = window.throng;
+    const { cursor } = conversation;
+    const head = cursor - 1;
+    client.noteHeads([{ conv, head }], new Map([[conv, cursor]]));
+    client.noteItem({ conv, kind: 'direct', peer: 'bob', head }, cursor);
+    const afterLists = conversation.cursor;
+    client.onPage({ conv, head, min_seq: 1 }, cursor);
+    const afterPage = conversation.cursor;
+    client.scheduleFill();
+    return { cursor, afterLists, afterPage };
+  });
+  assert.deepEqual(cursors, { cursor: 3, afterLists: 3, afterPage: 0 });
+  await alice.sees(['one', 'two']);
+});
+
 test('unsent messages and the conversations outlive a reload of the page', async () => {
   let isCut = false;
   const cut = (page) => page.routeWebSocket('**/v1/ws', (socket) => {
