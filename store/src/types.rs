@@ -251,7 +251,8 @@ pub enum Projection {
         joined_seq: Seq,
         /// 0 = a member.
         left_seq: Seq,
-        /// `n` just before the user joined: nothing before it counts as unread.
+        /// `n` just before the user joined: nothing before it counts as unread. Only grows, 0
+        /// leaves it alone.
         joined_n: u64,
         /// Too many members to touch each.
         big: bool,

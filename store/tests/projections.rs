@@ -151,7 +151,7 @@ async fn the_highest_event_wins_and_marks_only_grow() {
         touch(7, 200),
         touch(8, 150),
         listed(1, 5, 2),
-        listed(1, 3, 9),
+        listed(1, 3, 1),
     ];
     store.project(writes).await.unwrap();
     let row = store.user_conv(user(1), conv(0)).await.unwrap().unwrap();
@@ -167,6 +167,22 @@ async fn nothing_before_joining_counts_as_unread() {
     store.project(vec![listed(1, 5, 11)]).await.unwrap();
     let row = store.user_conv(user(1), conv(0)).await.unwrap().unwrap();
     assert_eq!((row.read_seq, row.read_n), (0, 11));
+}
+
+#[tokio::test]
+async fn what_counts_as_unread_outlives_later_writes_that_do_not_know_it() {
+    let mut big = listed(1, 5, 0);
+    if let Projection::Listed { at, big, .. } = &mut big {
+        (*at, *big) = (9, true);
+    }
+    for (first, second) in [(listed(1, 5, 11), big.clone()), (big, listed(1, 5, 11))] {
+        let dir = tempfile::tempdir().unwrap();
+        let store = open(dir.path());
+        store.project(vec![first]).await.unwrap();
+        store.project(vec![second]).await.unwrap();
+        let row = store.user_conv(user(1), conv(0)).await.unwrap().unwrap();
+        assert_eq!((row.joined_seq, row.big, row.read_n), (5, true, 11));
+    }
 }
 
 #[tokio::test]

@@ -3,7 +3,8 @@
 //! Every projection comes down to one or more (key, cell). A cell keeps the write with the highest
 //! rank, so that the outcome is the same whatever the order and however often each is applied. The
 //! rank is the seq of the event that caused the write; where two writes have the same, the rest of
-//! the cell decides, so that there is always one winner. Marks are joined field by field.
+//! the cell decides, so that there is always one winner. Marks are joined field by field, and so is
+//! the ordinal of a joining.
 
 use super::codec::{Malformed, Reader, put_str, put_uint};
 use super::keys::{self, CELL_BYTES, Table};
@@ -32,8 +33,9 @@ impl CellKey {
     }
 }
 
-/// Membership as seen from a user.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+/// Membership as seen from a user. `joined_n` only grows, whichever write wins: one that is caused
+/// by anything but the joining need not know it.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Listed {
     at: Seq,
     joined_seq: Seq,
@@ -78,7 +80,7 @@ impl Cell {
             (Self::Member(at, row), Self::Member(other_at, other)) => {
                 member_rank(*other_at, other) > member_rank(*at, row)
             }
-            (Self::Listed(listed), Self::Listed(other)) => *other > *listed,
+            (Self::Listed(listed), Self::Listed(other)) => return listed.join(other),
             (Self::Touch(touch), Self::Touch(other)) => *other > *touch,
             (Self::Mark(mark), Self::Mark(other)) => return mark.join(*other),
             _ => false,
@@ -130,6 +132,21 @@ impl Cell {
 }
 
 impl Listed {
+    fn rank(&self) -> (Seq, Seq, Seq, bool, bool, &str) {
+        (self.at, self.joined_seq, self.left_seq, self.direct, self.big, &self.peer)
+    }
+
+    fn join(&mut self, other: &Self) -> bool {
+        let joined_n = self.joined_n.max(other.joined_n);
+        let grown = joined_n > self.joined_n;
+        let newer = other.rank() > self.rank();
+        if newer {
+            self.clone_from(other);
+        }
+        self.joined_n = joined_n;
+        newer || grown
+    }
+
     fn encode(&self, out: &mut Vec<u8>) {
         put_uint(out, self.at);
         put_uint(out, self.joined_seq);
