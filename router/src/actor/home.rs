@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use throng_store::{Store, StoreError, UserId};
+use throng_store::{Store, UserId};
 use throng_wire::limits::{HINT_RECIPIENTS_MAX, PAGE_ITEMS_MAX};
 use throng_wire::{Protobuf, id, v1};
 use tokio::sync::{Semaphore, mpsc, oneshot};
@@ -16,7 +16,7 @@ use super::Mailboxes;
 use super::owner::OwnerMessage;
 use crate::clock::Clock;
 use crate::home::cursor::Cursor;
-use crate::home::lists::{Heads, Lists};
+use crate::home::lists::{Heads, ListError, Lists};
 use crate::home::{Home, Repair};
 use crate::limits::{self, Limits};
 use crate::link::decode::HomeOp;
@@ -72,11 +72,12 @@ enum Became {
 pub(crate) struct OwnerHeads(pub(crate) Mailboxes<OwnerMessage>);
 
 impl Heads for OwnerHeads {
-    async fn head(&self, conv: ConvId, user: UserId, event: bool) -> Option<Head> {
+    async fn head(&self, conv: ConvId, user: UserId, event: bool) -> Result<Head, Refusal> {
         let (answer, head) = oneshot::channel();
         let message = OwnerMessage::Head { conv, user, event, answer };
-        self.0.get(self.0.of_conv(conv)).send(message).await.ok()?;
-        head.await.ok()?
+        let sent = self.0.get(self.0.of_conv(conv)).send(message).await;
+        sent.map_err(|_| Refusal::Unavailable)?;
+        head.await.unwrap_or(Err(Refusal::Unavailable))
     }
 }
 
@@ -382,8 +383,8 @@ impl<S: Store> Work<S> {
     }
 }
 
-fn refusal(error: StoreError) -> Refusal {
-    warn!(%error, "the store did not answer a list");
+fn refusal(error: ListError) -> Refusal {
+    warn!(%error, "a list cannot be read");
     Refusal::Unavailable
 }
 

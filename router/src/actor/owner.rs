@@ -32,7 +32,7 @@ pub(crate) enum OwnerMessage {
     /// Requests that one link read at once.
     Requests(Vec<(ConvId, Request)>),
     /// The head of a conversation, for a list.
-    Head { conv: ConvId, user: UserId, event: bool, answer: oneshot::Sender<Option<Head>> },
+    Head { conv: ConvId, user: UserId, event: bool, answer: oneshot::Sender<Result<Head, Refusal>> },
     /// Do the after-work of an earlier owner again.
     Recover { conv: ConvId, done: oneshot::Sender<bool> },
     /// Finish what is under way, then stop.
@@ -76,7 +76,7 @@ struct Work<S> {
     projected: Vec<ConvId>,
     projections: Vec<Projection>,
     closed: Vec<DirtyWindow>,
-    heads: HashMap<u64, oneshot::Sender<Option<Head>>>,
+    heads: HashMap<u64, oneshot::Sender<Result<Head, Refusal>>>,
     last_head: u64,
     recoveries: HashMap<ConvId, Vec<oneshot::Sender<bool>>>,
     stop: Option<(oneshot::Sender<()>, Instant)>,

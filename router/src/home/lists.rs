@@ -1,27 +1,43 @@
 //! Lists of a user's conversations, read from the projections.
 //!
-//! A conversation too big to touch each member's entry has its head asked from its owner.
+//! A conversation too big to touch each member's entry has its head asked from its owner. Where that
+//! cannot be told the list fails: a head made up of what the list has would hide what is newer.
 
 use std::future::Future;
 
 use bytes::Bytes;
+use thiserror::Error;
 use throng_store::{ConvId, Range, Row, Seq, Store, StoreError, UserConvRow, UserId};
 use throng_wire::{event as wire_event, id, v1};
 
 use super::cursor::{Cursor, Rest};
 use crate::limits;
 use crate::owner::event::wire_row;
-use crate::owner::{Head, highest_epochs};
+use crate::owner::{Head, Refusal, highest_epochs};
 
 /// Who knows the heads of big conversations.
 pub trait Heads {
-    /// The head as the member `user` sees it; `None` if it cannot be told at the moment.
+    /// The head as the member `user` sees it, with the event there if `event`.
+    ///
+    /// # Errors
+    /// `NotMember` if the user is no member any more; anything else: it cannot be told now.
     fn head(
         &self,
         conv: ConvId,
         user: UserId,
         event: bool,
-    ) -> impl Future<Output = Option<Head>> + Send;
+    ) -> impl Future<Output = Result<Head, Refusal>> + Send;
+}
+
+/// Why a list could not be read. It may be asked for again.
+#[derive(Debug, Error)]
+pub enum ListError {
+    /// The store did not answer.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The owner of a big conversation did not tell its head.
+    #[error("the head of a big conversation cannot be told: {0}")]
+    Head(Refusal),
 }
 
 /// What reads lists.
@@ -76,14 +92,14 @@ impl<S: Store, H: Heads> Lists<S, H> {
     /// What changed since a client's cursor.
     ///
     /// # Errors
-    /// The store did not answer.
+    /// See [`ListError`].
     pub async fn changes(
         &self,
         user: UserId,
         cursor: Option<Cursor>,
         limit: usize,
         now_ms: u64,
-    ) -> Result<ChangesPage, StoreError> {
+    ) -> Result<ChangesPage, ListError> {
         let log_id = self.store.log_id();
         let resumed = cursor.and_then(|cursor| {
             let (since_ms, after) = cursor.resume(log_id, now_ms)?;
@@ -104,7 +120,7 @@ impl<S: Store, H: Heads> Lists<S, H> {
                     more = true;
                     break 'list;
                 }
-                items.extend(self.change(user, &row, since_ms).await);
+                items.extend(self.change(user, &row, since_ms).await?);
                 after = Some(row.conv);
             }
             if last {
@@ -121,29 +137,30 @@ impl<S: Store, H: Heads> Lists<S, H> {
         user: UserId,
         row: &UserConvRow,
         since_ms: u64,
-    ) -> Option<(ConvId, Seq)> {
+    ) -> Result<Option<(ConvId, Seq)>, ListError> {
         let (head, at_ms) = if row.big && row.left_seq == 0 {
             match self.heads.head(row.conv, user, false).await {
-                Some(head) => (head.seq, head.at_ms),
-                // Named rather than left out: the client asks for it, and finds out.
-                None => (row.head_seq.max(row.joined_seq), u64::MAX),
+                Ok(head) => (head.seq, head.at_ms),
+                // Left meanwhile. Named rather than left out: the client asks, and finds out.
+                Err(Refusal::NotMember) => (row.head_seq.max(row.joined_seq), u64::MAX),
+                Err(refusal) => return Err(ListError::Head(refusal)),
             }
         } else {
             (row.head_seq.max(row.left_seq), row.head_at_ms)
         };
-        (at_ms >= since_ms).then_some((row.conv, head))
+        Ok((at_ms >= since_ms).then_some((row.conv, head)))
     }
 
     /// A page of the user's conversations: the answer to `conversations`.
     ///
     /// # Errors
-    /// The store did not answer.
+    /// See [`ListError`].
     pub async fn conversations(
         &self,
         user: UserId,
         mut after: Option<ConvId>,
         limit: usize,
-    ) -> Result<Bytes, StoreError> {
+    ) -> Result<Bytes, ListError> {
         let mut items = Vec::new();
         let mut count = 0;
         let mut next = None;
@@ -176,12 +193,16 @@ impl<S: Store, H: Heads> Lists<S, H> {
         user: UserId,
         row: &UserConvRow,
         out: &mut Vec<u8>,
-    ) -> Result<(), StoreError> {
+    ) -> Result<(), ListError> {
+        let (head, n, last) = match self.head(user, row).await {
+            // Left meanwhile.
+            Err(ListError::Head(Refusal::NotMember)) => return Ok(()),
+            head => head?,
+        };
         let name = match row.direct {
             true => String::new(),
             false => self.store.conv(row.conv).await?.map_or_else(String::new, |conv| conv.name),
         };
-        let (head, n, last) = self.head(user, row).await?;
         let item = v1::Conversation {
             conv: id::text(&row.conv.0).into(),
             kind: if row.direct { "direct" } else { "group" }.into(),
@@ -202,10 +223,9 @@ impl<S: Store, H: Heads> Lists<S, H> {
         &self,
         user: UserId,
         row: &UserConvRow,
-    ) -> Result<(Seq, u64, Option<Row>), StoreError> {
-        if row.big
-            && let Some(head) = self.heads.head(row.conv, user, true).await
-        {
+    ) -> Result<(Seq, u64, Option<Row>), ListError> {
+        if row.big {
+            let head = self.heads.head(row.conv, user, true).await.map_err(ListError::Head)?;
             return Ok((head.seq, head.n, head.row));
         }
         // Lists are touched after the commit, so below this head the highest term is the log.
@@ -218,3 +238,70 @@ impl<S: Store, H: Heads> Lists<S, H> {
 
 /// Rows that surely have the highest term of one seq: few owners write the same seq.
 const LAST_EVENT_ROWS: usize = 4;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    use throng_store::Projection;
+    use throng_store::embedded::{Config, Embedded};
+    use throng_wire::Protobuf;
+
+    const ALICE: UserId = UserId([1; 16]);
+    const CONV: ConvId = ConvId([2; 16]);
+
+    /// One answer for every conversation.
+    struct Told(Result<Seq, Refusal>);
+
+    impl Heads for Told {
+        async fn head(&self, _: ConvId, _: UserId, _: bool) -> Result<Head, Refusal> {
+            self.0.map(|seq| Head { seq, n: seq - 1, at_ms: 1_000, row: None })
+        }
+    }
+
+    /// Alice joined a big group at 5 and is told of nothing since. Heads in `changes` and in
+    /// `conversations`.
+    async fn heads(told: Result<Seq, Refusal>) -> (Result<Vec<Seq>, ()>, Result<Vec<Seq>, ()>) {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Embedded::open(Config::new(dir.path())).unwrap();
+        let listed = Projection::Listed {
+            user: ALICE,
+            conv: CONV,
+            direct: false,
+            peer: String::new(),
+            joined_seq: 5,
+            left_seq: 0,
+            joined_n: 4,
+            big: true,
+            at: 5,
+        };
+        store.project(vec![listed]).await.unwrap();
+        let cursor = Cursor { log_id: store.log_id(), moment_ms: 900, rest: None };
+        let lists = Lists::new(store, Told(told));
+        let changes = lists.changes(ALICE, Some(cursor), 10, 1_000).await;
+        let changes = changes.map(|page| page.items.iter().map(|(_, head)| *head).collect());
+        let page = lists.conversations(ALICE, None, 10).await.map(|frame| {
+            let frame = v1::ServerFrame::decode(&frame).unwrap().into_owned();
+            let Some(v1::Body::Conversations(page)) = frame.body else { panic!("not a page") };
+            page.items.iter().map(|item| item.head).collect()
+        });
+        (changes.map_err(drop), page.map_err(drop))
+    }
+
+    #[tokio::test]
+    async fn the_head_of_a_big_conversation_is_its_owners() {
+        assert_eq!(heads(Ok(9)).await, (Ok(vec![9]), Ok(vec![9])));
+    }
+
+    #[tokio::test]
+    async fn a_list_with_a_head_that_cannot_be_told_fails() {
+        for refusal in [Refusal::Unavailable, Refusal::Overloaded] {
+            assert_eq!(heads(Err(refusal)).await, (Err(()), Err(())));
+        }
+    }
+
+    #[tokio::test]
+    async fn who_has_just_left_a_big_conversation_is_told_to_ask_for_it() {
+        assert_eq!(heads(Err(Refusal::NotMember)).await, (Ok(vec![5]), Ok(vec![])));
+    }
+}

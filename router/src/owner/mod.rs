@@ -104,8 +104,8 @@ pub enum Output {
     Head {
         /// Which.
         key: Key,
-        /// `None`: not a member, or not available.
-        head: Option<Head>,
+        /// The error if it cannot be told, or not to this user.
+        head: Result<Head, Refusal>,
     },
     /// Tell users.
     Deliver(Delivery),

@@ -202,7 +202,7 @@ impl Conversation {
 
     /// The head, for a list.
     pub(super) fn head(&mut self, request: &Request, event: bool, turn: &mut Turn<'_>) {
-        let head = self.visible_from(request.asker.user.id).ok().map(|_| Head {
+        let head = self.visible_from(request.asker.user.id).map(|_| Head {
             seq: self.tail.head(),
             n: self.tail.n(),
             at_ms: self.tail.created_at_ms(),

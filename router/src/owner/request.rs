@@ -87,7 +87,7 @@ impl Request {
     pub(crate) fn refuse(&self, refusal: Refusal, out: &mut Vec<Output>) {
         let key = self.key;
         out.push(match self.op {
-            Op::Head { .. } => Output::Head { key, head: None },
+            Op::Head { .. } => Output::Head { key, head: Err(refusal) },
             _ => Output::Answer { key, body: refusal.frame(), refusal: Some(refusal) },
         });
     }

@@ -242,7 +242,7 @@ impl Roster {
             peer: self.peer(user),
             joined_seq,
             left_seq,
-            // Read marks only grow, so naming an older event's ordinal changes nothing.
+            // Only grows in the list, so 0 leaves that of an older joining alone.
             joined_n: if joined_seq == row.seq { row.n } else { 0 },
             big: self.big(),
             at: row.seq,

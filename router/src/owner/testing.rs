@@ -94,7 +94,7 @@ pub(crate) struct Bench {
     pub(crate) projecting: Vec<ConvId>,
     pub(crate) answers: HashMap<u64, v1::Body<'static>>,
     pub(crate) refusals: HashMap<u64, Refusal>,
-    pub(crate) heads: HashMap<u64, Option<Head>>,
+    pub(crate) heads: HashMap<u64, Result<Head, Refusal>>,
     pub(crate) delivered: Vec<Delivery>,
     pub(crate) closed: usize,
     pub(crate) lost: usize,
