@@ -74,8 +74,8 @@ fn open_and_read(dir: &Path, how: &str, messages: u64, conversations: u64) -> Re
             let after = Range::After(per_conversation.saturating_sub(60));
             let rows = runtime.block_on(async {
                 Ok::<_, throng_store::StoreError>(match name {
-                    "tail of 50" => store.tail(conv, 50).await?.len(),
-                    "50 ascending" => store.range(conv, after, 50).await?.len(),
+                    "tail of 50" => store.tail(conv, 50.into()).await?.len(),
+                    "50 ascending" => store.range(conv, after, 50.into()).await?.len(),
                     "conv" => usize::from(store.conv(conv).await?.is_some()),
                     _ => usize::from(store.user_conv(user_id(conv, 0), conv).await?.is_some()),
                 })

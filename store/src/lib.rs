@@ -11,7 +11,8 @@
 //! thread.
 //!
 //! Pages: a read gives at most [`limits::PAGE_ROWS_MAX`] rows, members or conversations, whatever
-//! its `limit`. Fewer than the lesser of the two means that there are no more.
+//! its `limit`. Fewer than the lesser of the two means that there are no more. Rows have bodies, so
+//! that a page of them is bounded by their bytes, too: [`PageLimit`].
 //!
 //! Invariants every engine keeps:
 //! - [`AppendOutcome::Ok`] means durable as the engine's configuration promises, and readable.
@@ -26,7 +27,8 @@ mod types;
 
 pub use types::{
     Append, AppendOutcome, Busy, ConvId, ConvRow, DirtyWindow, Epoch, FenceOutcome, MemberRow,
-    Outcomes, PartitionId, Projection, Range, Role, Row, Seq, StoreError, Tag, UserConvRow, UserId,
+    Outcomes, PageLimit, PartitionId, Projection, Range, Role, Row, Seq, StoreError, Tag,
+    UserConvRow, UserId, Watermarks,
 };
 
 use std::future::Future;
@@ -58,25 +60,30 @@ pub trait Store: Clone + Send + Sync + 'static {
     /// written, retry later.
     fn append(&self, append: Append, tag: Tag, outcomes: &Outcomes) -> Result<(), Busy>;
 
-    /// The newest `limit` rows of a conversation, descending by (seq, epoch), all epochs included.
+    /// The newest rows of a conversation, descending by (seq, epoch), all epochs included.
     fn tail(
         &self,
         conv: ConvId,
-        limit: usize,
+        limit: PageLimit,
     ) -> impl Future<Output = Result<Vec<Row>, StoreError>> + Send;
 
-    /// Rows of a conversation with seq in `range`, at most `limit`, in the order of the range's
-    /// direction, all epochs included.
+    /// Rows of a conversation with seq in `range`, in the order of the range's direction, all epochs
+    /// included. An ascending page never ends between the epochs of a seq: the rest of them come
+    /// beyond `limit`, so that the highest epoch of every seq in it is known.
     fn range(
         &self,
         conv: ConvId,
         range: Range,
-        limit: usize,
+        limit: PageLimit,
     ) -> impl Future<Output = Result<Vec<Row>, StoreError>> + Send;
 
     /// Applies projections: they can be read when this returns. Durable no later than the next
     /// successful append; after a crash the dirty windows tell which conversations must have theirs
     /// applied again. Order and repetition do not matter.
+    ///
+    /// # Errors
+    /// [`StoreError::Corrupt`] if a cell that is there already cannot be read: it stays as it is, all
+    /// others are written, and asking again will not help.
     fn project(
         &self,
         projections: Vec<Projection>,
@@ -111,6 +118,13 @@ pub trait Store: Clone + Send + Sync + 'static {
         user: UserId,
         conv: ConvId,
     ) -> impl Future<Output = Result<Option<UserConvRow>, StoreError>> + Send;
+
+    /// How far users are in a conversation, in the order of `users`; zeros for whom nothing is known.
+    fn watermarks(
+        &self,
+        conv: ConvId,
+        users: Vec<UserId>,
+    ) -> impl Future<Output = Result<Vec<Watermarks>, StoreError>> + Send;
 
     /// Conversations written in windows that were never closed, of all earlier epochs of the
     /// partition. Their after-work (projections, deliver) is to be done again.

@@ -22,11 +22,18 @@ pub const QUEUE_APPENDS: usize = 8_192;
 /// Bytes of rows waiting for the committer by default.
 pub const QUEUE_BYTES: usize = 32 * 1024 * 1024;
 
+/// Cells of projections in one commit, which ends with the job that reaches it: appends that wait
+/// for their turn wait for so many reads of cells, and not for all that are queued.
+pub const COMMIT_CELLS: usize = 4_096;
+
 /// Cells of projections waiting for the committer at most. A call with more is alone in the queue.
 pub const QUEUE_CELLS: usize = 16_384;
 
 /// Rows, members or conversations that one read gives at most, whatever the caller asks for.
 pub const PAGE_ROWS_MAX: usize = 1_024;
+
+/// Bytes of bodies in a page of rows, which ends with the row that reaches it.
+pub const PAGE_BYTES_MAX: usize = 1024 * 1024;
 
 /// Reads running at the same time by default.
 pub const READS: usize = 8;
@@ -56,5 +63,7 @@ pub const ENGINE_THREADS: usize = 2;
 
 // One append always fits an empty queue, and a full queue fills a commit.
 const _: () = assert!(APPEND_BYTES_MAX <= QUEUE_BYTES && COMMIT_APPENDS <= QUEUE_APPENDS);
+// A full queue of cells is more than one commit, and what one commit takes finds room in the queue.
+const _: () = assert!(COMMIT_CELLS < QUEUE_CELLS);
 // A commit fits a memtable, so that one commit never fills two.
 const _: () = assert!(COMMIT_BYTES + APPEND_BYTES_MAX < LOG_MEMTABLE_BYTES as usize);

@@ -6,6 +6,8 @@ use std::sync::Arc;
 use bytes::Bytes;
 use thiserror::Error;
 
+use crate::limits;
+
 /// Position of an event in its conversation: 1, 2, 3 … without a gap.
 pub type Seq = u64;
 
@@ -138,7 +140,39 @@ impl fmt::Debug for Outcomes {
 #[derive(Debug)]
 pub struct Busy(pub Append);
 
-/// Which rows to read. Bounds are exclusive of the given seq; `limit` counts rows.
+/// How much one read of rows gives at most. A page ends with the row that reaches one of the two.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PageLimit {
+    /// Rows, of all epochs; [`limits::PAGE_ROWS_MAX`] at most, whatever is said here.
+    pub rows: usize,
+    /// Bytes of their bodies; [`limits::PAGE_BYTES_MAX`] at most, whatever is said here. One row
+    /// comes however large it is.
+    pub bytes: usize,
+}
+
+impl PageLimit {
+    /// Whether a page of so much is complete: it reached a limit, and there may be more rows.
+    #[must_use]
+    pub fn is_reached(&self, rows: usize, bytes: usize) -> bool {
+        rows >= self.rows.min(limits::PAGE_ROWS_MAX)
+            || rows > 0 && bytes >= self.bytes.min(limits::PAGE_BYTES_MAX)
+    }
+
+    /// Whether these rows ended with a limit. If not, there are no more.
+    #[must_use]
+    pub fn ended(&self, rows: &[Row]) -> bool {
+        self.is_reached(rows.len(), rows.iter().map(|row| row.body.len()).sum())
+    }
+}
+
+impl From<usize> for PageLimit {
+    /// So many rows, and as many bytes as a page may have.
+    fn from(rows: usize) -> Self {
+        Self { rows, bytes: limits::PAGE_BYTES_MAX }
+    }
+}
+
+/// Which rows to read. Bounds are exclusive of the given seq.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Range {
     /// seq < before, descending.
@@ -220,6 +254,15 @@ pub struct UserConvRow {
     pub delivered_seq: Seq,
     /// Too many members to touch each: ask its owner for the head.
     pub big: bool,
+}
+
+/// How far a user is in a conversation.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Watermarks {
+    /// Delivered up to here.
+    pub delivered_seq: Seq,
+    /// Read up to here.
+    pub read_seq: Seq,
 }
 
 /// One idempotent write to the projections. Every cell keeps the value written with the highest

@@ -102,5 +102,5 @@ async fn what_was_written_is_there_after_a_close() {
     store.close().await.unwrap();
     drop(store);
     let store = open(dir.path());
-    assert_eq!(store.tail(conv(1), 9).await.unwrap().len(), 2);
+    assert_eq!(store.tail(conv(1), 9.into()).await.unwrap().len(), 2);
 }

@@ -46,7 +46,7 @@ fn all_rows(store: &Embedded, conv: ConvId) -> Vec<Row> {
     let mut rows: Vec<Row> = Vec::new();
     loop {
         let after = Range::After(rows.last().map_or(0, |row| row.seq));
-        let page = runtime().block_on(store.range(conv, after, 500)).unwrap();
+        let page = runtime().block_on(store.range(conv, after, 500.into())).unwrap();
         if page.is_empty() {
             return rows;
         }
@@ -63,7 +63,7 @@ fn writer() {
     let (queue, receiver) = outcomes();
     let mut heads: Vec<Seq> = (0..CONVERSATIONS)
         .map(|index| {
-            let tail = runtime().block_on(store.tail(conv(index), 1)).unwrap();
+            let tail = runtime().block_on(store.tail(conv(index), 1.into())).unwrap();
             tail.first().map_or(0, |row| row.seq)
         })
         .collect();

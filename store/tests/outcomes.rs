@@ -39,7 +39,7 @@ fn an_append_of_another_epoch_is_fenced_and_not_written() {
     for epoch in [store.epoch() - 1, store.epoch() + 1] {
         assert_eq!(write(&store, append(1, 1..=1, epoch)), AppendOutcome::Fenced);
     }
-    assert!(runtime.block_on(store.tail(fixture::conv(1), 9)).unwrap().is_empty());
+    assert!(runtime.block_on(store.tail(fixture::conv(1), 9.into())).unwrap().is_empty());
 }
 
 #[test]

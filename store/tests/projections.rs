@@ -161,6 +161,23 @@ async fn the_highest_event_wins_and_marks_only_grow() {
 }
 
 #[tokio::test]
+async fn watermarks_come_in_the_order_asked_and_are_zero_where_there_are_none() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(dir.path());
+    let mark = |who, index, seq| Projection::Mark {
+        user: user(who),
+        conv: conv(index),
+        delivered_seq: seq + 1,
+        read_seq: seq,
+        read_n: seq,
+    };
+    store.project(vec![mark(1, 0, 5), mark(2, 0, 7), mark(1, 1, 9)]).await.unwrap();
+    let found = store.watermarks(conv(0), vec![user(2), user(3), user(1)]).await.unwrap();
+    let found: Vec<_> = found.iter().map(|of| (of.delivered_seq, of.read_seq)).collect();
+    assert_eq!(found, [(8, 7), (0, 0), (6, 5)]);
+}
+
+#[tokio::test]
 async fn nothing_before_joining_counts_as_unread() {
     let dir = tempfile::tempdir().unwrap();
     let store = open(dir.path());

@@ -37,7 +37,7 @@ fn writer() {
     let failure = runtime.block_on(store.failed());
     assert!(matches!(failure, StoreError::Fatal(_)));
     assert_eq!(runtime.block_on(store.fence()), FenceOutcome::Fenced);
-    assert!(matches!(runtime.block_on(store.tail(conv(1), 1)), Err(StoreError::Fatal(_))));
+    assert!(matches!(runtime.block_on(store.tail(conv(1), 1.into())), Err(StoreError::Fatal(_))));
     assert!(matches!(runtime.block_on(store.project(Vec::new())), Err(StoreError::Fatal(_))));
     assert!(matches!(runtime.block_on(store.close()), Err(StoreError::Fatal(_))));
     std::fs::write(dir.join(ACKED), acked.to_string()).unwrap();
@@ -60,7 +60,7 @@ async fn a_full_disk_ends_the_process_and_loses_nothing() {
     let acked: usize = std::fs::read_to_string(dir.path().join(ACKED)).unwrap().parse().unwrap();
     assert!(acked > 100, "{acked}");
     let store = open(&dir.path().join("data"));
-    let rows = store.tail(conv(1), 1_000).await.unwrap();
+    let rows = store.tail(conv(1), 1_000.into()).await.unwrap();
     assert!(rows.len() >= acked);
     let next = rows.len() as u64 + 1;
     assert_eq!(write(&store, append(1, next..=next, store.epoch())), AppendOutcome::Ok);

@@ -8,7 +8,7 @@
 
 use super::codec::{Malformed, Reader, put_str, put_uint};
 use super::keys::{self, CELL_BYTES, Table};
-use crate::{ConvId, ConvRow, MemberRow, Projection, Role, Seq, UserConvRow, UserId};
+use crate::{ConvId, ConvRow, MemberRow, Projection, Role, Seq, UserConvRow, UserId, Watermarks};
 
 const VERSION: u8 = 1;
 
@@ -189,6 +189,10 @@ impl Mark {
         let mark = Self { delivered_seq: reader.uint()?, read: (reader.uint()?, reader.uint()?) };
         reader.end()?;
         Ok(mark)
+    }
+
+    pub(super) fn watermarks(self) -> Watermarks {
+        Watermarks { delivered_seq: self.delivered_seq, read_seq: self.read.0 }
     }
 
     fn join(&mut self, other: Self) -> bool {

@@ -1,8 +1,8 @@
 //! The one thread that writes.
 //!
 //! A turn takes what waits and does, in this order:
-//! 1. all jobs as one commit that is readable at once and waits for no sync of its own, then their
-//!    callers are told;
+//! 1. jobs, of as many cells as one commit may have, as one commit that is readable at once and
+//!    waits for no sync of its own, then their callers are told;
 //! 2. one commit of appends, with their dirty windows, as durable as configured (with `sync`: one
 //!    `fdatasync`, which also covers 1), then one delivery of outcomes per queue;
 //! 3. with `interval`, a sync when one is due.
@@ -21,11 +21,11 @@ use super::engine::{Engine, EngineError, Persist};
 use super::failure::Failure;
 use super::keys::{self, Table};
 use super::meta::Run;
-use super::projector::Projector;
+use super::projector::{ProjectError, Projector};
 use super::queue::{Job, JobKind, Queue, QueuedAppend};
 use super::row;
 use super::stats::Counters;
-use crate::{AppendOutcome, DirtyWindow, Outcomes, Row, StoreError, Tag};
+use crate::{AppendOutcome, DirtyWindow, Outcomes, Projection, Row, StoreError, Tag};
 
 /// What the committer and the store's handles share.
 #[derive(Clone)]
@@ -89,24 +89,39 @@ impl<E: Engine> Committer<E> {
         }
         let mut waiting = Vec::with_capacity(jobs.len());
         for job in jobs {
-            match job.kind {
-                JobKind::Project(projections) => {
-                    for projection in projections {
-                        self.projector.add(&self.engine, projection)?;
-                    }
+            let result = match job.kind {
+                JobKind::Project(projections) => self.project(projections)?,
+                JobKind::CloseWindow(window) => {
+                    self.delete_window(window)?;
+                    Ok(())
                 }
-                JobKind::CloseWindow(window) => self.delete_window(window)?,
-            }
-            waiting.push((job.done, job.room));
+            };
+            waiting.push((job.done, job.room, result));
         }
         let cells = self.projector.flush(&mut self.engine);
         self.channel.counters.project_cells.record(cells as u64);
         self.commit(if appends_follow { Persist::Readable } else { Persist::Written })?;
-        for (done, room) in waiting {
+        for (done, room, result) in waiting {
             drop(room);
-            let _ = done.send(Ok(()));
+            let _ = done.send(result);
         }
         Ok(())
+    }
+
+    /// The inner result is what the job's caller is told.
+    fn project(
+        &mut self,
+        projections: Vec<Projection>,
+    ) -> Result<Result<(), StoreError>, EngineError> {
+        let mut told = Ok(());
+        for projection in projections {
+            match self.projector.add(&self.engine, projection) {
+                Ok(()) => {}
+                Err(ProjectError::Engine(error)) => return Err(error),
+                Err(ProjectError::Corrupt(malformed)) => told = Err(malformed.into()),
+            }
+        }
+        Ok(told)
     }
 
     fn delete_window(&mut self, window: DirtyWindow) -> Result<(), EngineError> {

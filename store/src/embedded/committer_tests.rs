@@ -14,7 +14,7 @@ use super::committer::{Channel, Committer};
 use super::config::Durability;
 use super::engine::{Engine, EngineError, Persist};
 use super::failure::Failure;
-use super::keys::Table;
+use super::keys::{self, Table};
 use super::meta::Run;
 use super::queue::{Job, JobKind, Queue, QueuedAppend, Work};
 use super::stats::Counters;
@@ -95,6 +95,10 @@ struct Stage {
 
 impl Stage {
     fn new(durability: Durability) -> Self {
+        Self::over(durability, BTreeMap::new())
+    }
+
+    fn over(durability: Durability, committed: BTreeMap<Key, Vec<u8>>) -> Self {
         let (calls_in, calls) = mpsc::channel();
         let (answers, answers_out) = mpsc::channel();
         let channel = Channel {
@@ -102,12 +106,8 @@ impl Stage {
             failure: Arc::new(Failure::new()),
             counters: Arc::new(Counters::default()),
         };
-        let engine = Scripted {
-            committed: BTreeMap::new(),
-            batch: Vec::new(),
-            calls: calls_in,
-            answers: answers_out,
-        };
+        let engine =
+            Scripted { committed, batch: Vec::new(), calls: calls_in, answers: answers_out };
         let run = Run { epoch: 1, synced: true, clean: false };
         let committer = Committer::new(engine, channel.clone(), durability, run);
         let thread = thread::spawn(|| committer.run());
@@ -128,11 +128,17 @@ impl Stage {
     }
 
     fn project(&self, delivered_seq: u64) -> oneshot::Receiver<Result<(), StoreError>> {
-        let (done, waiting) = oneshot::channel();
-        let room = Arc::new(Semaphore::new(1)).try_acquire_owned().unwrap();
-        let (user, conv) = (UserId([1; 16]), ConvId([1; 16]));
-        let mark = Projection::Mark { user, conv, delivered_seq, read_seq: 0, read_n: 0 };
-        self.channel.queue.push_job(Job { kind: JobKind::Project(vec![mark]), done, room });
+        self.project_all(vec![mark(1, delivered_seq)], 1)
+    }
+
+    /// A job that holds room for `cells`.
+    fn project_all(
+        &self,
+        projections: Vec<Projection>,
+        cells: usize,
+    ) -> oneshot::Receiver<Result<(), StoreError>> {
+        let (job, waiting) = job(projections, cells);
+        self.channel.queue.push_job(job);
         waiting
     }
 
@@ -143,6 +149,21 @@ impl Stage {
         self.answer(Ok(()));
         self.thread.join().unwrap();
     }
+}
+
+/// One cell.
+fn mark(user: u8, delivered_seq: u64) -> Projection {
+    let (user, conv) = (UserId([user; 16]), ConvId([1; 16]));
+    Projection::Mark { user, conv, delivered_seq, read_seq: 0, read_n: 0 }
+}
+
+fn job(
+    projections: Vec<Projection>,
+    cells: usize,
+) -> (Job, oneshot::Receiver<Result<(), StoreError>>) {
+    let (done, waiting) = oneshot::channel();
+    let room = Arc::new(Semaphore::new(cells)).try_acquire_many_owned(cells as u32).unwrap();
+    (Job { kind: JobKind::Project(projections), done, room }, waiting)
 }
 
 fn append(seq: u64) -> Append {
@@ -272,6 +293,29 @@ fn projections_alone_are_written_and_old_ones_write_nothing() {
 }
 
 #[test]
+fn a_corrupt_cell_fails_its_job_and_nothing_else() {
+    let corrupt = keys::user_conv(UserId([1; 16]), ConvId([1; 16]), keys::MARK);
+    let committed = [((Table::UserConvs as u8, corrupt.to_vec()), b"no cell".to_vec())];
+    let stage = Stage::over(Durability::Sync, committed.into());
+    let (queue, batches) = outcomes();
+    stage.push(1, &queue).unwrap();
+    stage.call();
+    let failed = stage.project_all(vec![mark(2, 5), mark(1, 5), mark(3, 5)], 3);
+    let done = stage.project_all(vec![mark(4, 5)], 1);
+    stage.push(2, &queue).unwrap();
+    stage.answer(Ok(()));
+    assert_eq!(stage.call(), Call::Commit(Persist::Readable, 3));
+    stage.answer(Ok(()));
+    assert_eq!(stage.call(), Call::Commit(Persist::Synced, 1));
+    stage.answer(Ok(()));
+    assert!(matches!(failed.blocking_recv(), Ok(Err(StoreError::Corrupt(_)))));
+    assert!(matches!(done.blocking_recv(), Ok(Ok(()))));
+    assert!(stage.channel.failure.get().is_none());
+    stage.close();
+    assert_eq!(taken(&batches).concat(), [(1, AppendOutcome::Ok), (2, AppendOutcome::Ok)]);
+}
+
+#[test]
 fn an_interval_answers_at_once_and_syncs_later_and_once() {
     let stage = Stage::new(Durability::Interval(Duration::from_millis(20)));
     let (queue, batches) = outcomes();
@@ -353,4 +397,28 @@ fn one_commit_takes_its_limit_of_appends_and_leaves_the_rest() {
     }
     assert_eq!(queue.take(None).appends.len(), limits::COMMIT_APPENDS);
     assert_eq!(queue.take(None).appends.len(), 1);
+}
+
+#[test]
+fn one_commit_takes_jobs_up_to_its_limit_of_cells_and_leaves_the_rest() {
+    let queue = Queue::new(usize::MAX, usize::MAX);
+    let push = |cells| queue.push_job(job(Vec::new(), cells).0);
+    [limits::COMMIT_CELLS - 1, 1, 1].into_iter().for_each(push);
+    assert_eq!(queue.take(None).jobs.len(), 2);
+    assert_eq!(queue.take(None).jobs.len(), 1);
+    [limits::COMMIT_CELLS - 2, 1, 1, 1].into_iter().for_each(push);
+    assert_eq!([queue.take(None).jobs.len(), queue.take(None).jobs.len()], [3, 1]);
+}
+
+#[test]
+fn a_closed_queue_ends_after_the_last_job() {
+    let queue = Queue::new(usize::MAX, usize::MAX);
+    for _ in 0..2 {
+        queue.push_job(job(Vec::new(), limits::COMMIT_CELLS).0);
+    }
+    queue.close();
+    let Work { jobs, closed, .. } = queue.take(None);
+    assert_eq!((jobs.len(), closed), (1, false));
+    let Work { jobs, closed, .. } = queue.take(None);
+    assert_eq!((jobs.len(), closed), (1, true));
 }

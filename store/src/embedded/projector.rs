@@ -4,9 +4,23 @@
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 
+use thiserror::Error;
+
 use super::cells::{self, Cell, CellKey};
+use super::codec::Malformed;
 use super::engine::{Engine, EngineError};
 use crate::Projection;
+
+/// Why a cell was not brought up to date.
+#[derive(Debug, Error)]
+pub(super) enum ProjectError {
+    /// The engine could not read: the end of the store.
+    #[error("{0}")]
+    Engine(#[from] EngineError),
+    /// What the cell holds is not a cell. It stays as it is, which harms nobody else.
+    #[error("{0}")]
+    Corrupt(#[from] Malformed),
+}
 
 /// The cells of one batch of projections. Empty between batches.
 #[derive(Default)]
@@ -21,16 +35,19 @@ struct Pending {
 }
 
 impl Projector {
-    /// Merges a projection's cells into the batch.
+    /// Merges a projection's cells into the batch: all that can be read, if one is corrupt.
     pub(super) fn add<E: Engine>(
         &mut self,
         engine: &E,
         projection: Projection,
-    ) -> Result<(), EngineError> {
+    ) -> Result<(), ProjectError> {
         let mut result = Ok(());
         cells::split(projection, |key, cell| {
-            if result.is_ok() {
-                result = self.merge(engine, key, cell);
+            if matches!(result, Err(ProjectError::Engine(_))) {
+                return;
+            }
+            if let Err(error) = self.merge(engine, key, cell) {
+                result = Err(error);
             }
         });
         result
@@ -41,7 +58,7 @@ impl Projector {
         engine: &E,
         key: CellKey,
         write: Cell,
-    ) -> Result<(), EngineError> {
+    ) -> Result<(), ProjectError> {
         match self.cells.entry(key) {
             Entry::Occupied(mut entry) => {
                 let pending = entry.get_mut();
@@ -51,8 +68,7 @@ impl Projector {
                 let pending = match engine.get(key.table, key.as_bytes())? {
                     None => Pending { cell: write, changed: true },
                     Some(value) => {
-                        let mut cell = Cell::decode(&key, &value)
-                            .map_err(|malformed| EngineError(malformed.to_string()))?;
+                        let mut cell = Cell::decode(&key, &value)?;
                         let changed = cell.merge(write);
                         Pending { cell, changed }
                     }

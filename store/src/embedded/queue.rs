@@ -52,7 +52,7 @@ pub(super) struct Work {
 struct State {
     appends: VecDeque<QueuedAppend>,
     bytes: usize,
-    jobs: Vec<Job>,
+    jobs: VecDeque<Job>,
     closed: bool,
 }
 
@@ -93,7 +93,7 @@ impl Queue {
     pub(super) fn push_job(&self, job: Job) {
         let mut state = self.state();
         if !state.closed {
-            state.jobs.push(job);
+            state.jobs.push_back(job);
             drop(state);
             self.wake.notify_one();
         }
@@ -105,7 +105,7 @@ impl Queue {
         self.wake.notify_one();
     }
 
-    /// Waits for work until `deadline`, and takes all jobs and at most one commit's appends.
+    /// Waits for work until `deadline`, and takes at most one commit's jobs and appends.
     pub(super) fn take(&self, deadline: Option<Instant>) -> Work {
         let mut state = self.state();
         while state.appends.is_empty() && state.jobs.is_empty() && !state.closed {
@@ -118,8 +118,8 @@ impl Queue {
             };
         }
         let appends = state.take_commit();
-        let jobs = std::mem::take(&mut state.jobs);
-        let closed = state.closed && state.appends.is_empty();
+        let jobs = state.take_jobs();
+        let closed = state.closed && state.appends.is_empty() && state.jobs.is_empty();
         Work { appends, jobs, closed }
     }
 }
@@ -135,5 +135,17 @@ impl State {
         }
         self.bytes -= bytes;
         appends
+    }
+
+    /// Appends wait for these: the rest is the next commit's. Their permits count their cells.
+    fn take_jobs(&mut self) -> Vec<Job> {
+        let mut jobs = Vec::new();
+        let mut cells = 0;
+        while cells < limits::COMMIT_CELLS {
+            let Some(job) = self.jobs.pop_front() else { break };
+            cells += job.room.num_permits();
+            jobs.push(job);
+        }
+        jobs
     }
 }

@@ -10,8 +10,8 @@ use super::keys::{self, Table};
 use super::row;
 use super::tables::{Tables, read_error};
 use crate::{
-    ConvId, ConvRow, DirtyWindow, Epoch, MemberRow, PartitionId, Range, Row, StoreError,
-    UserConvRow, UserId, limits,
+    ConvId, ConvRow, DirtyWindow, Epoch, MemberRow, PageLimit, PartitionId, Range, Row, StoreError,
+    UserConvRow, UserId, Watermarks, limits,
 };
 
 type Read<T> = Result<T, StoreError>;
@@ -42,13 +42,18 @@ fn log_row(guard: Guard) -> Read<Row> {
     Ok(row::decode(seq, epoch, &value)?)
 }
 
-pub(super) fn tail(tables: &Tables, conv: ConvId, limit: usize) -> Read<Vec<Row>> {
+pub(super) fn tail(tables: &Tables, conv: ConvId, limit: PageLimit) -> Read<Vec<Row>> {
     let (newest, oldest) = (keys::log(conv, u64::MAX, u32::MAX), keys::log(conv, 0, 0));
     let rows = scan(tables, Table::Log, Bound::Included(&newest), Bound::Included(&oldest));
-    rows.take(page(limit)).map(log_row).collect()
+    page_of_rows(rows, limit, false)
 }
 
-pub(super) fn range(tables: &Tables, conv: ConvId, range: Range, limit: usize) -> Read<Vec<Row>> {
+pub(super) fn range(
+    tables: &Tables,
+    conv: ConvId,
+    range: Range,
+    limit: PageLimit,
+) -> Read<Vec<Row>> {
     match range {
         Range::Before(before) => {
             let newest = keys::log(conv, before, 0);
@@ -57,7 +62,7 @@ pub(super) fn range(tables: &Tables, conv: ConvId, range: Range, limit: usize) -
             if before == 0 {
                 return Ok(Vec::new());
             }
-            scan(tables, Table::Log, from, to).take(page(limit)).map(log_row).collect()
+            page_of_rows(scan(tables, Table::Log, from, to), limit, false)
         }
         Range::After(after) => {
             let newest = keys::log(conv, u64::MAX, u32::MAX);
@@ -66,9 +71,32 @@ pub(super) fn range(tables: &Tables, conv: ConvId, range: Range, limit: usize) -
             if after == u64::MAX {
                 return Ok(Vec::new());
             }
-            scan(tables, Table::Log, from, to).rev().take(page(limit)).map(log_row).collect()
+            page_of_rows(scan(tables, Table::Log, from, to).rev(), limit, true)
         }
     }
+}
+
+/// Rows up to a limit; with `whole_seqs`, beyond it the rest of those of the last seq.
+fn page_of_rows(
+    guards: impl Iterator<Item = Guard>,
+    limit: PageLimit,
+    whole_seqs: bool,
+) -> Read<Vec<Row>> {
+    let mut rows: Vec<Row> = Vec::new();
+    let mut bytes = 0;
+    for guard in guards {
+        let reached = limit.is_reached(rows.len(), bytes);
+        if reached && (rows.is_empty() || !whole_seqs) {
+            break;
+        }
+        let row = log_row(guard)?;
+        if reached && rows.last().is_some_and(|last| last.seq != row.seq) {
+            break;
+        }
+        bytes += row.body.len();
+        rows.push(row);
+    }
+    Ok(rows)
 }
 
 pub(super) fn conv(tables: &Tables, conv: ConvId) -> Read<Option<ConvRow>> {
@@ -120,6 +148,17 @@ pub(super) fn user_conv(tables: &Tables, user: UserId, conv: ConvId) -> Read<Opt
         }
     }
     Ok(gathered.row(conv))
+}
+
+pub(super) fn watermarks(tables: &Tables, conv: ConvId, users: &[UserId]) -> Read<Vec<Watermarks>> {
+    let snapshot = tables.database.snapshot();
+    let of_user = |user: &UserId| {
+        let key = keys::user_conv(*user, conv, keys::MARK);
+        let value = snapshot.get(tables.keyspace(Table::UserConvs), key);
+        let value = value.map_err(|error| read_error(&error))?;
+        Ok(value.map_or(Ok(Mark::default()), |value| Mark::decode(&value))?.watermarks())
+    };
+    users.iter().map(of_user).collect()
 }
 
 /// The cells of one conversation of a user, as far as they were seen.

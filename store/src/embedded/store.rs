@@ -4,7 +4,8 @@ use super::queue::{JobKind, QueuedAppend};
 use super::{Embedded, cells, reads};
 use crate::{
     Append, Busy, ConvId, ConvRow, DirtyWindow, Epoch, FenceOutcome, MemberRow, Outcomes,
-    PartitionId, Projection, Range, Row, Store, StoreError, Tag, UserConvRow, UserId,
+    PageLimit, PartitionId, Projection, Range, Row, Store, StoreError, Tag, UserConvRow, UserId,
+    Watermarks, limits,
 };
 
 impl Store for Embedded {
@@ -32,7 +33,7 @@ impl Store for Embedded {
         })
     }
 
-    async fn tail(&self, conv: ConvId, limit: usize) -> Result<Vec<Row>, StoreError> {
+    async fn tail(&self, conv: ConvId, limit: PageLimit) -> Result<Vec<Row>, StoreError> {
         self.read(move |tables| reads::tail(tables, conv, limit)).await
     }
 
@@ -40,14 +41,21 @@ impl Store for Embedded {
         &self,
         conv: ConvId,
         range: Range,
-        limit: usize,
+        limit: PageLimit,
     ) -> Result<Vec<Row>, StoreError> {
         self.read(move |tables| reads::range(tables, conv, range, limit)).await
     }
 
+    /// In jobs that each fit a commit: what one caller queues does not go before all appends.
     async fn project(&self, projections: Vec<Projection>) -> Result<(), StoreError> {
-        let cells = projections.iter().map(cells::count).sum();
-        self.job(JobKind::Project(projections), cells).await
+        let mut result = Ok(());
+        for (projections, cells) in jobs(projections) {
+            match self.job(JobKind::Project(projections), cells).await {
+                Err(error @ StoreError::Corrupt(_)) => result = Err(error),
+                other => other?,
+            }
+        }
+        result
     }
 
     async fn conv(&self, conv: ConvId) -> Result<Option<ConvRow>, StoreError> {
@@ -80,6 +88,14 @@ impl Store for Embedded {
         self.read(move |tables| reads::user_conv(tables, user, conv)).await
     }
 
+    async fn watermarks(
+        &self,
+        conv: ConvId,
+        users: Vec<UserId>,
+    ) -> Result<Vec<Watermarks>, StoreError> {
+        self.read(move |tables| reads::watermarks(tables, conv, &users)).await
+    }
+
     async fn open_windows(
         &self,
         partition: PartitionId,
@@ -99,5 +115,44 @@ impl Store for Embedded {
 
     async fn close_window(&self, window: DirtyWindow) -> Result<(), StoreError> {
         self.job(JobKind::CloseWindow(window), 1).await
+    }
+}
+
+/// Projections and the cells they write, parted into jobs: one at least.
+fn jobs(projections: Vec<Projection>) -> Vec<(Vec<Projection>, usize)> {
+    let mut jobs: Vec<(Vec<Projection>, usize)> = vec![(Vec::new(), 0)];
+    for projection in projections {
+        let cells = cells::count(&projection);
+        match jobs.last_mut() {
+            Some((job, count)) if job.is_empty() || *count + cells <= limits::COMMIT_CELLS => {
+                job.push(projection);
+                *count += cells;
+            }
+            _ => jobs.push((vec![projection], cells)),
+        }
+    }
+    jobs
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn touch(users: usize) -> Projection {
+        let users = vec![UserId([1; 16]); users].into();
+        Projection::Touch { users, conv: ConvId([1; 16]), head_seq: 1, head_n: 1, head_at_ms: 1 }
+    }
+
+    #[test]
+    fn a_job_has_the_cells_of_a_commit_and_not_one_more() {
+        let sizes = |cells: &[usize]| {
+            let jobs = jobs(cells.iter().map(|users| touch(*users)).collect());
+            jobs.iter().map(|(job, cells)| (job.len(), *cells)).collect::<Vec<_>>()
+        };
+        let most = limits::COMMIT_CELLS;
+        assert_eq!(sizes(&[most - 1, 1]), [(2, most)]);
+        assert_eq!(sizes(&[most - 1, 2, 1]), [(1, most - 1), (2, 3)]);
+        assert_eq!(sizes(&[most + 1, 1]), [(1, most + 1), (1, 1)]);
+        assert_eq!(sizes(&[]), [(0, 0)]);
     }
 }
