@@ -271,6 +271,12 @@ impl Settings {
         !self.echo && !self.key_source().is_configured()
     }
 
+    fn longest_ms(&self) -> u64 {
+        let deadlines = self.http_deadline_ms.max(self.hello_deadline_ms);
+        let spans = self.heartbeat_ms.max(self.cold_after_ms).max(self.drain_window_ms);
+        deadlines.max(spans).max(self.output_stall_ms)
+    }
+
     fn check(&self) -> Result<(), Fatal> {
         let wrong = [
             (self.shards == 0 || self.shards > limits::SHARDS_MAX, "shards must be 1 to 1024"),
@@ -299,6 +305,10 @@ impl Settings {
                 "handshakes-max and handshakes-per-address-max must be above 0",
             ),
             (self.output_stall_ms == 0, "output-stall-ms must be above 0"),
+            (
+                self.longest_ms() > ms(limits::DURATION_CEILING),
+                "settings in milliseconds must be at most 86400000, a day",
+            ),
             (
                 self.jwt_alg.is_some() && self.jwt_key.is_none(),
                 "jwt-alg is for jwt-key, which is not given",

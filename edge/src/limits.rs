@@ -48,6 +48,9 @@ pub const OUTPUT_STALL: Duration = Duration::from_secs(15);
 /// Queued output of all connections of a shard; above it nobody gets a burst.
 pub const OUTPUT_SHARD_BYTES_MAX: usize = 256 * 1024 * 1024;
 
+/// Outputs that a shard keeps for connections to come; the rest of a crowd's goes back.
+pub const OUTPUT_POOL_KEPT: usize = 256;
+
 /// What is written for one connection without looking whether it still fits into one send.
 pub const OUTPUT_CHUNK_BYTES: usize = 16 * 1024;
 
@@ -108,6 +111,9 @@ pub const HANDSHAKES_PER_ADDRESS_MAX: u32 = 4_096;
 /// Slots of a driver's table kept free: refusals that are being written, links, accepts in flight.
 pub const SPARE_SLOTS: u32 = 128;
 
+/// Refused connections that are told so and given time to close; further ones are reset.
+pub const REFUSALS_LINGERING_MAX: usize = 64;
+
 /// Length of a listener's accept queue.
 pub const BACKLOG: u32 = 4_096;
 
@@ -153,6 +159,18 @@ pub const TICK: Duration = Duration::from_millis(16);
 /// Messages in a shard's mailbox.
 pub const MAILBOX_MESSAGES: usize = 16;
 
+/// How often a message is tried again that did not fit into a mailbox.
+pub const MAILBOX_RETRY: Duration = Duration::from_millis(20);
+
+/// Connections to the admin port at once; further ones wait in the kernel's queue.
+pub const ADMIN_CONNECTIONS_MAX: usize = 32;
+
+/// From the connection to the admin port to the end of its one answer.
+pub const ADMIN_DEADLINE: Duration = Duration::from_secs(10);
+
+/// Pause after the admin port could not accept, for want of descriptors mostly.
+pub const ADMIN_ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
 /// Shards of one process: the listener's reuseport group and the ready line stay readable.
 pub const SHARDS_MAX: usize = 1_024;
 
@@ -171,6 +189,12 @@ pub const DRAIN_WINDOW: Duration = Duration::from_secs(10);
 /// A window is not longer than this for each client.
 pub const DRAIN_PER_CLIENT: Duration = Duration::from_millis(1);
 
+/// Slots looked at per turn while a shard drains.
+pub const DRAIN_SLOTS_PER_TURN: usize = 1_024;
+
+/// Largest setting that is a time: ticks of a multiple of it fit their counter.
+pub const DURATION_CEILING: Duration = Duration::from_secs(24 * 60 * 60);
+
 /// From the notice to reconnect to our close.
 pub const DRAIN_GRACE: Duration = Duration::from_secs(2);
 
@@ -182,6 +206,10 @@ const _: () = assert!(ANSWER_BYTES_MAX <= OUTPUT_BURST_BYTES as usize);
 const _: () = assert!(ORDERED_CONVERSATIONS_MAX >= REQUESTS_IN_FLIGHT_MAX as usize);
 // Pages of 64 KiB for all requests in flight, twice as long in JSON, do not end a connection.
 const _: () = assert!(OUTPUT_ANSWERS_BYTES >= REQUESTS_IN_FLIGHT_MAX as usize * 2 * 64 * 1024);
+// The refused leave spare slots to accepts in flight and to the link.
+const _: () = assert!(REFUSALS_LINGERING_MAX * 2 <= SPARE_SLOTS as usize);
+// Deadlines are counted in ticks of 32 bits; the longest is twice a heartbeat.
+const _: () = assert!(2 * DURATION_CEILING.as_millis() / TICK.as_millis() < u32::MAX as u128 / 2);
 // An address must not be able to take all handshakes of a shard.
 const _: () = assert!(HANDSHAKES_PER_ADDRESS_MAX < HANDSHAKES_MAX);
 // The link's largest frame has to pass its queue.

@@ -117,10 +117,16 @@ fn without_keys_only_loopback_may_be_listened_on() {
 
 #[test]
 fn limits_are_checked_from_both_sides() {
-    let pairs: [(&str, &[&str], &[&str]); 5] = [
+    let pairs: [(&str, &[&str], &[&str]); 11] = [
         ("--shards", &["1", "1024"], &["0", "1025"]),
         ("--frame-bytes-max", &["1", "65536"], &["0", "65537"]),
-        ("--heartbeat-ms", &["100"], &["99"]),
+        ("--heartbeat-ms", &["100", "86400000"], &["99", "86400001"]),
+        ("--http-deadline-ms", &["1", "86400000"], &["0", "86400001"]),
+        ("--hello-deadline-ms", &["1", "86400000"], &["0", "86400001"]),
+        ("--output-stall-ms", &["1", "86400000"], &["0", "86400001"]),
+        ("--cold-after-ms", &["0", "86400000"], &["86400001"]),
+        ("--drain-window-ms", &["0", "86400000"], &["86400001"]),
+        ("--accepts-per-s", &["1"], &["0"]),
         ("--ops-burst", &["1", "65535"], &["0", "65536"]),
         ("--output-burst-bytes", &["65536"], &["65535"]),
     ];

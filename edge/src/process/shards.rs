@@ -134,6 +134,7 @@ fn shard_config(settings: &Settings, shard: usize, keys: Option<Arc<Keys>>) -> S
         frame_bytes_max: settings.frame_bytes_max,
         output_budget_bytes: settings.output_budget_bytes as usize,
         output_burst_bytes: settings.output_burst_bytes as usize,
+        output_shard_bytes: limits::OUTPUT_SHARD_BYTES_MAX,
         output_stall: ms(settings.output_stall_ms),
         http_deadline: ms(settings.http_deadline_ms),
         hello_deadline: ms(settings.hello_deadline_ms),

@@ -1,7 +1,7 @@
 //! Who is let in: token buckets and the count of handshakes per address.
 
 use std::collections::HashMap;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv6Addr};
 
 use crate::limits;
 
@@ -63,6 +63,18 @@ pub(super) enum Refused {
     Address,
 }
 
+/// What counts as one address: an IPv6 host has a whole /64 (RFC 6177), and an IPv4 address stays
+/// the same when it comes mapped.
+fn network(peer: IpAddr) -> IpAddr {
+    match peer.to_canonical() {
+        IpAddr::V6(address) => {
+            let prefix = u128::from(address) & !u128::from(u64::MAX);
+            IpAddr::V6(Ipv6Addr::from(prefix))
+        }
+        address => address,
+    }
+}
+
 /// The door of a shard.
 #[derive(Debug)]
 pub(super) struct Admission {
@@ -73,6 +85,10 @@ pub(super) struct Admission {
     bucket: Bucket,
     by_address: HashMap<IpAddr, u32>,
     handshakes: u32,
+    /// Connections that are being closed without having been a session, by slot, and whose share
+    /// they still take. The refused take nobody's.
+    lingering: HashMap<u32, Option<IpAddr>>,
+    refused: usize,
 }
 
 impl Admission {
@@ -94,6 +110,8 @@ impl Admission {
             bucket,
             by_address,
             handshakes: 0,
+            lingering: HashMap::new(),
+            refused: 0,
         }
     }
 
@@ -113,7 +131,7 @@ impl Admission {
         if connections >= self.connections_max {
             return Err(Refused::Full);
         }
-        let count = self.by_address.entry(peer).or_insert(0);
+        let count = self.by_address.entry(network(peer)).or_insert(0);
         if *count >= self.per_address_max {
             return Err(Refused::Address);
         }
@@ -122,14 +140,41 @@ impl Admission {
         Ok(())
     }
 
-    /// A handshake ended, whichever way.
+    /// A handshake became a session.
     pub(super) fn leave(&mut self, peer: IpAddr) {
+        let network = network(peer);
         self.handshakes = self.handshakes.saturating_sub(1);
-        if let Some(count) = self.by_address.get_mut(&peer) {
+        if let Some(count) = self.by_address.get_mut(&network) {
             *count -= 1;
             if *count == 0 {
-                self.by_address.remove(&peer);
+                self.by_address.remove(&network);
             }
+        }
+    }
+
+    /// A handshake failed. Its connection counts against its address until its slot is free: who
+    /// fails and then does not close would else take all slots.
+    pub(super) fn linger(&mut self, slot: u32, peer: IpAddr) {
+        self.lingering.insert(slot, Some(peer));
+    }
+
+    /// A connection was refused and is being closed.
+    pub(super) fn refuse(&mut self, slot: u32) {
+        self.refused += 1;
+        self.lingering.insert(slot, None);
+    }
+
+    /// Refused connections that are not gone yet.
+    pub(super) fn refused(&self) -> usize {
+        self.refused
+    }
+
+    /// The slot's connection is gone.
+    pub(super) fn freed(&mut self, slot: u32) {
+        match self.lingering.remove(&slot) {
+            Some(Some(peer)) => self.leave(peer),
+            Some(None) => self.refused -= 1,
+            None => {}
         }
     }
 
@@ -140,6 +185,7 @@ impl Admission {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test may panic")]
 mod tests {
     use super::*;
 
@@ -180,6 +226,31 @@ mod tests {
         assert_eq!(admission.enter(other, 2, 0), Ok(()));
         admission.leave(PEER);
         assert_eq!(admission.enter(PEER, 2, 0), Ok(()));
+    }
+
+    #[test]
+    fn hosts_of_one_ipv6_network_share_and_those_of_the_next_do_not() {
+        let mut admission = Admission::new(100, 50, 1, 1000);
+        let mut enter = |peer: &str| admission.enter(peer.parse().unwrap(), 0, 0);
+        assert_eq!(enter("2001:db8:0:1::1"), Ok(()));
+        assert_eq!(enter("2001:db8:0:1:ffff:ffff:ffff:ffff"), Err(Refused::Address));
+        assert_eq!(enter("2001:db8:0:2::1"), Ok(()));
+        assert_eq!(enter("192.0.2.1"), Ok(()));
+        assert_eq!(enter("::ffff:192.0.2.1"), Err(Refused::Address));
+    }
+
+    #[test]
+    fn a_failed_handshake_counts_until_its_slot_is_free_and_a_refused_one_never() {
+        let mut admission = Admission::new(100, 50, 1, 1000);
+        assert_eq!(admission.enter(PEER, 0, 0), Ok(()));
+        admission.linger(7, PEER);
+        assert_eq!(admission.enter(PEER, 1, 0), Err(Refused::Address));
+        admission.refuse(8);
+        assert_eq!((admission.refused(), admission.handshakes()), (1, 1));
+        admission.freed(7);
+        admission.freed(8);
+        assert_eq!((admission.refused(), admission.handshakes()), (0, 0));
+        assert_eq!(admission.enter(PEER, 0, 0), Ok(()));
     }
 
     #[test]

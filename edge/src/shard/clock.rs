@@ -39,9 +39,10 @@ impl Ticks {
         (at.saturating_duration_since(self.start).as_millis() / limits::TICK.as_millis()) as u32
     }
 
-    /// Ticks in a duration, rounded up.
+    /// Ticks in a duration, rounded up. Settings are far below what the counter holds.
     pub(super) fn of(duration: Duration) -> u32 {
-        duration.as_millis().div_ceil(limits::TICK.as_millis()) as u32
+        let ticks = duration.as_millis().div_ceil(limits::TICK.as_millis());
+        u32::try_from(ticks).unwrap_or(u32::MAX)
     }
 }
 

@@ -199,14 +199,14 @@ impl Slab {
         self.conns.len()
     }
 
-    /// Takes the slot for a new connection.
+    /// Takes the slot for a new connection, under a session number of its own.
     pub(super) fn insert(&mut self, id: ConnId, phase: Phase) -> &mut Conn {
         let index = id.slot as usize;
         while self.conns.len() <= index {
             self.conns.push(Conn::free());
         }
         let conn = &mut self.conns[index];
-        let session = conn.session;
+        let session = conn.session.wrapping_add(1).max(1);
         *conn = Conn { phase, generation: id.generation, session, ..Conn::free() };
         self.used += 1;
         conn
@@ -240,5 +240,22 @@ impl Slab {
     /// The entry that the router means by slot and session.
     pub(super) fn session_mut(&mut self, slot: u32, session: u32) -> Option<(ConnId, &mut Conn)> {
         self.slot_mut(slot).filter(|(_, conn)| conn.session == session && session != 0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_use_of_a_slot_has_a_session_number_of_its_own() {
+        let mut slab = Slab::default();
+        let mut numbers = Vec::new();
+        for (generation, phase) in [(0, Phase::Closing), (1, Phase::Link), (2, Phase::Echo)] {
+            let id = ConnId { slot: 3, generation };
+            numbers.push(slab.insert(id, phase).session);
+            slab.remove(id);
+        }
+        assert_eq!(numbers, [1, 2, 3]);
     }
 }

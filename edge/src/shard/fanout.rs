@@ -82,8 +82,12 @@ impl Running {
         target
     }
 
+    /// What it takes in memory.
     fn bytes(&self) -> usize {
-        self.shared.body.len() + self.targets.len() * size_of::<(u32, u32)>()
+        let encoded = [&self.shared.json, &self.shared.protobuf];
+        let encoded: usize = encoded.into_iter().flatten().map(Bytes::len).sum();
+        let targets = self.targets.capacity() * size_of::<(u32, u32)>();
+        size_of::<Self>() + self.shared.body.len() + encoded + targets
     }
 }
 
@@ -179,5 +183,23 @@ impl Core {
             Verdict::Dropped => self.counters.ephemeral_dropped += 1,
             Verdict::Overrun => self.close(io, id, CloseReason::SlowConsumer),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_waiting_hint_counts_with_all_that_it_takes() {
+        let mut backlog = Backlog::default();
+        backlog.push(Shared::new(Bytes::new(), false), Vec::new());
+        assert_eq!(backlog.bytes(), size_of::<Running>());
+        let mut targets = Vec::with_capacity(10);
+        targets.push((1, 1));
+        backlog.push(Shared::new(Bytes::from_static(b"body"), false), targets);
+        assert_eq!(backlog.bytes(), 2 * size_of::<Running>() + 4 + 10 * 8);
+        while backlog.take().is_some() {}
+        assert_eq!(backlog.bytes(), 0);
     }
 }

@@ -1,5 +1,7 @@
 //! The HTTP request before everything else: the upgrade, health, and in development the page.
 
+use std::net::{Ipv4Addr, Ipv6Addr};
+
 use bytes::Bytes;
 use throng_ring::{ConnId, Io};
 use throng_wire::http::{
@@ -147,6 +149,11 @@ impl Core {
             self.http_answer(io, id, |out| unavailable(out, request.method, why));
             return Routed::Answered;
         }
+        if self.mode == Mode::Development && request.origin.is_some_and(|site| !is_local(site)) {
+            let why = "in development mode only pages of this machine may connect\n";
+            self.http_answer(io, id, |out| text(out, request.method, 403, why));
+            return Routed::Answered;
+        }
         let Some(codec) = choose_codec(request) else {
             let why = "offer the subprotocol throng.v1.json or throng.v1.proto, or none\n";
             self.http_answer(io, id, |out| text(out, request.method, 400, why));
@@ -201,10 +208,11 @@ impl Core {
     }
 }
 
-/// The first of our subprotocols in the client's order; JSON when none is offered at all.
+/// The first of our subprotocols in the client's order; JSON when none is offered at all. A token
+/// in the list is no subprotocol.
 fn choose_codec(request: &Request<'_>) -> Option<Codec> {
     let mut offered_any = false;
-    for name in request.subprotocols() {
+    for name in request.subprotocols().filter(|name| !name.starts_with(BEARER)) {
         offered_any = true;
         for codec in [Codec::Json, Codec::Protobuf] {
             if name == codec.subprotocol() {
@@ -213,6 +221,20 @@ fn choose_codec(request: &Request<'_>) -> Option<Codec> {
         }
     }
     (!offered_any).then_some(Codec::Json)
+}
+
+/// Whether an `Origin` (RFC 6454 section 7) is of this machine. Browsers let every page open a
+/// WebSocket to loopback, and without tokens such a page would be believed. The `Host` header proves
+/// nothing: a foreign name may resolve to loopback.
+fn is_local(origin: &str) -> bool {
+    let Some((_, authority)) = origin.split_once("://") else { return false };
+    if let Some(rest) = authority.strip_prefix('[') {
+        let address = rest.split_once(']').map(|(address, _)| address.parse::<Ipv6Addr>());
+        return matches!(address, Some(Ok(address)) if address.is_loopback());
+    }
+    let host = authority.rsplit_once(':').map_or(authority, |(host, _)| host);
+    let is_loopback = host.parse::<Ipv4Addr>().is_ok_and(|address| address.is_loopback());
+    is_loopback || host.eq_ignore_ascii_case("localhost")
 }
 
 // A head that is kept until it is complete is bounded by the parser.

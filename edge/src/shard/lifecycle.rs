@@ -18,25 +18,34 @@ impl Core {
         let tick = self.ticks.at(io.now());
         let clients = self.clients();
         let admitted = self.admission.enter(peer.ip(), clients, tick);
-        let handshake = Handshake { peer: peer.ip(), head: Vec::new(), token: None };
-        let phase = match admitted {
-            Ok(()) => Phase::Http(Box::new(handshake)),
-            Err(_) => Phase::Closing,
-        };
-        let conn = self.slab.insert(id, phase);
-        conn.session = conn.session.wrapping_add(1).max(1);
-        conn.last_seen = tick;
-        io.arm(id, Arm::Hot);
         if admitted.is_ok() {
+            let handshake = Handshake { peer: peer.ip(), head: Vec::new(), token: None };
+            let conn = self.slab.insert(id, Phase::Http(Box::new(handshake)));
+            conn.last_seen = tick;
+            io.arm(id, Arm::Hot);
             self.timers.set(id.slot, io.now() + self.deadlines.http);
         } else {
-            self.counters.refused += 1;
-            self.closes[CloseReason::Refused as usize] += 1;
-            self.outputs.offer_shared(id, conn, &self.refusal, false);
-            self.outputs.close_after(id, conn);
-            self.timers.set(id.slot, io.now() + limits::CLOSE_DEADLINE);
+            self.refuse(io, id);
         }
         self.mind_the_door(io, tick);
+    }
+
+    /// Tells a peer that it is not let in. When too many are being told, it is reset instead: the
+    /// refused live on the spare slots, and must leave some for those who are let in.
+    fn refuse<I: Io>(&mut self, io: &mut I, id: ConnId) {
+        self.counters.refused += 1;
+        self.closes[CloseReason::Refused as usize] += 1;
+        let is_told = self.admission.refused() < limits::REFUSALS_LINGERING_MAX;
+        self.admission.refuse(id.slot);
+        let conn = self.slab.insert(id, Phase::Closing);
+        if !is_told {
+            io.close(id, CloseKind::Abort);
+            return;
+        }
+        io.arm(id, Arm::Hot);
+        self.outputs.offer_shared(id, conn, &self.refusal, false);
+        self.outputs.close_after(id, conn);
+        self.timers.set(id.slot, io.now() + limits::CLOSE_DEADLINE);
     }
 
     /// Holds accepting back while the door is shut, and goes on when it opens.
@@ -50,9 +59,10 @@ impl Core {
         }
     }
 
-    /// Connections of clients.
+    /// Connections of clients. The refused are none: they take nobody's place.
     pub(super) fn clients(&self) -> usize {
-        self.slab.used() - usize::from(self.link.has_connection())
+        let others = usize::from(self.link.has_connection()) + self.admission.refused();
+        self.slab.used() - others
     }
 
     /// Ends a connection in an orderly way: what is queued, a close frame if the reason has one,
@@ -122,7 +132,7 @@ impl Core {
         self.closes[reason as usize] += 1;
         conn.decoder = no_decoder();
         if let Some(peer) = conn.handshake_peer() {
-            self.admission.leave(peer);
+            self.admission.linger(id.slot, peer);
         }
         if matches!(conn.phase, Phase::Established(_)) {
             self.sessions -= 1;
@@ -137,6 +147,7 @@ impl Core {
         let Some(conn) = self.slab.get_mut(id) else { return };
         self.outputs.release(conn);
         self.timers.cancel(id.slot);
+        self.admission.freed(id.slot);
         self.slab.remove(id);
     }
 
@@ -200,9 +211,18 @@ impl Core {
         if self.outputs.held_bytes(conn) <= self.hold_bytes {
             conn.is_held = false;
             io.arm(id, Arm::Hot);
-            if !conn.is_leaving {
-                self.timers.set(id.slot, io.now() + self.deadlines.cold_after);
-            }
+            self.turned_hot(io, id);
+        }
+    }
+
+    /// A connection is read in the fast way again: it has to turn cold again some time, and what
+    /// else its timer was set for stays due when it was.
+    pub(super) fn turned_hot<I: Io>(&mut self, io: &mut I, id: ConnId) {
+        let Some(conn) = self.slab.get_mut(id) else { return };
+        match conn.phase {
+            Phase::Established(_) if !conn.is_leaving => self.look_after(io, id),
+            Phase::Echo => self.timers.set(id.slot, io.now() + self.deadlines.cold_after),
+            _ => {}
         }
     }
 

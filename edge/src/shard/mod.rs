@@ -23,6 +23,7 @@ mod admission;
 mod clock;
 mod conn;
 mod control;
+mod courier;
 mod echo;
 mod fanout;
 mod heartbeat;
@@ -59,6 +60,7 @@ use output::{Bounds, Outputs};
 
 pub use clock::Clocks;
 pub use control::{Control, Handle};
+pub use courier::Courier;
 pub use link::LinkSource;
 
 /// What connections are for.
@@ -97,6 +99,8 @@ pub struct ShardConfig {
     pub output_budget_bytes: usize,
     /// Queued output above which the connection is closed.
     pub output_burst_bytes: usize,
+    /// Queued output of all connections above which nobody gets a burst.
+    pub output_shard_bytes: usize,
     /// How long a client may leave one send untaken.
     pub output_stall: Duration,
     /// From accept to the end of the HTTP request.
@@ -153,6 +157,7 @@ struct Core {
     ops: Rate,
 
     slab: Slab,
+    order_numbers: order::Numbers,
     outputs: Outputs,
     timers: Wheel,
     admission: Admission,
@@ -233,6 +238,7 @@ impl Core {
             budget_bytes: config.output_budget_bytes,
             burst_bytes: config.output_burst_bytes,
             stall_ticks: Ticks::of(config.output_stall),
+            shard_bytes: config.output_shard_bytes,
         };
         Self {
             shard: config.shard,
@@ -260,6 +266,7 @@ impl Core {
             },
             ops: Rate { per_s: config.ops_per_s, burst: config.ops_burst },
             slab: Slab::default(),
+            order_numbers: order::Numbers::default(),
             outputs: Outputs::new(bounds),
             timers: Wheel::new(limits::TICK, now),
             admission: Admission::new(

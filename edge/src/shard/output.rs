@@ -5,9 +5,10 @@
 //! few sends as possible: one per connection, while one is in flight none.
 //!
 //! Bounds: a connection may hold at most `burst` bytes, in flight included; above the `budget` its
-//! ephemeral frames are dropped first. Answers to its own requests may exceed the burst by a bound of
-//! their own, but while it holds much the connection is not read. One send may take the stall time. When all outputs of the
-//! shard together exceed their bound, the burst shrinks to the budget. [`Verdict`] and
+//! ephemeral frames are dropped first. Answers to its own requests may exceed the burst by a bound
+//! of their own, but while it holds much the connection is not read. One send may take the stall
+//! time. When all outputs of the shard together exceed their bound, the burst shrinks to the
+//! budget, and an answer may exceed it only by its own length at most. [`Verdict`] and
 //! [`Outputs::stalled`] tell the caller, who closes.
 
 use std::collections::VecDeque;
@@ -65,6 +66,8 @@ pub(super) struct Bounds {
     pub(super) budget_bytes: usize,
     pub(super) burst_bytes: usize,
     pub(super) stall_ticks: u32,
+    /// Of all connections together.
+    pub(super) shard_bytes: usize,
 }
 
 /// All outputs of a shard.
@@ -152,7 +155,11 @@ impl Outputs {
         conn: &mut Conn,
         write: impl FnOnce(&mut Vec<u8>),
     ) -> Verdict {
-        let bound = self.burst_bytes() + limits::OUTPUT_ANSWERS_BYTES;
+        let extra = match self.is_crowded() {
+            true => limits::ANSWER_BYTES_MAX,
+            false => limits::OUTPUT_ANSWERS_BYTES,
+        };
+        let bound = self.burst_bytes() + extra;
         self.offer_within(io, id, conn, bound, write)
     }
 
@@ -199,11 +206,15 @@ impl Outputs {
 
     /// The present bound: nobody gets a burst while the shard as a whole holds too much.
     fn burst_bytes(&self) -> usize {
-        if self.total_bytes > limits::OUTPUT_SHARD_BYTES_MAX {
-            self.bounds.budget_bytes
-        } else {
-            self.bounds.burst_bytes
+        match self.is_crowded() {
+            true => self.bounds.budget_bytes,
+            false => self.bounds.burst_bytes,
         }
+    }
+
+    /// Whether the shard as a whole holds too much.
+    fn is_crowded(&self) -> bool {
+        self.total_bytes > self.bounds.shard_bytes
     }
 
     fn drop_ephemeral(&mut self, conn: &Conn) {
@@ -319,6 +330,19 @@ impl Outputs {
         flushed
     }
 
+    /// Gives memory back that a moment with output for very many connections left behind.
+    pub(super) fn trim(&mut self) {
+        let used = self.pool.iter().rposition(|output| output.owner.is_some());
+        let kept = used.map_or(0, |last| last + 1).max(limits::OUTPUT_POOL_KEPT);
+        if self.pool.len() > kept {
+            self.pool.truncate(kept);
+            self.pool.shrink_to(kept);
+            self.free.retain(|&index| (index as usize) < kept);
+            self.free.shrink_to(kept);
+            self.dirty.shrink_to(kept);
+        }
+    }
+
     /// Connections whose peer takes too little for too long.
     pub(super) fn stalled(&self, tick: u32) -> Vec<ConnId> {
         let is_late = |since: u32| tick.wrapping_sub(since) >= self.bounds.stall_ticks;
@@ -350,5 +374,43 @@ impl Output {
             self.sending_since = Some(tick);
         }
         bytes
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test may panic")]
+mod tests {
+    use super::super::conn::Phase;
+    use super::*;
+
+    const BOUNDS: Bounds =
+        Bounds { budget_bytes: 100, burst_bytes: 100, stall_ticks: 1, shard_bytes: 1 << 20 };
+
+    fn id(slot: u32) -> ConnId {
+        ConnId { slot, generation: 0 }
+    }
+
+    #[test]
+    fn what_a_crowd_needed_is_given_back_and_what_is_in_use_stays() {
+        let (mut outputs, mut slab) = (Outputs::new(BOUNDS), Slab::default());
+        let count = 10 * limits::OUTPUT_POOL_KEPT as u32;
+        for slot in 0..count {
+            let conn = slab.insert(id(slot), Phase::Echo);
+            outputs.offer_shared(id(slot), conn, &Bytes::from_static(b"hint"), false);
+        }
+        for slot in (0..count).filter(|slot| *slot != 1_000) {
+            outputs.release(slab.get_mut(id(slot)).unwrap());
+        }
+        outputs.trim();
+        assert_eq!((outputs.pool.len(), outputs.in_use(), outputs.total_bytes()), (1_001, 1, 4));
+        outputs.release(slab.get_mut(id(1_000)).unwrap());
+        outputs.trim();
+        assert_eq!((outputs.pool.len(), outputs.in_use()), (limits::OUTPUT_POOL_KEPT, 0));
+        assert!(outputs.pool.capacity() < 2 * limits::OUTPUT_POOL_KEPT);
+        for slot in 0..count {
+            let conn = slab.get_mut(id(slot)).unwrap();
+            outputs.offer_shared(id(slot), conn, &Bytes::from_static(b"hint"), false);
+        }
+        assert_eq!(outputs.in_use(), count as usize);
     }
 }

@@ -50,9 +50,10 @@ impl Core {
             return;
         }
         self.counters.received_bytes += data.len() as u64;
-        if Self::warm_up(self.deadlines.cold_after_ticks, io, id, conn, tick) && !conn.is_leaving {
-            self.timers.set(id.slot, io.now() + self.deadlines.cold_after);
+        if Self::warm_up(self.deadlines.cold_after_ticks, io, id, conn, tick) {
+            self.turned_hot(io, id);
         }
+        let Some(conn) = self.slab.get_mut(id) else { return };
         match &conn.phase {
             Phase::Echo => self.echo_received(io, id, data),
             Phase::Http(_) => self.http_received(io, id, data),
@@ -108,6 +109,7 @@ impl Core {
         self.read_mailbox(io);
         if now >= self.housekeeping_at {
             self.housekeeping_at = now + limits::HOUSEKEEPING;
+            self.outputs.trim();
             for id in self.outputs.stalled(tick) {
                 self.close(io, id, CloseReason::SlowConsumer);
             }
@@ -190,7 +192,8 @@ impl Core {
         let share =
             if window.is_zero() { 1.0 } else { elapsed.as_secs_f64() / window.as_secs_f64() };
         let reach = ((drain.slots as f64 * share.min(1.0)).ceil() as usize).max(1);
-        while drain.cursor < reach.min(self.slab.len()) {
+        let turn_end = drain.cursor + limits::DRAIN_SLOTS_PER_TURN;
+        while drain.cursor < reach.min(self.slab.len()).min(turn_end) {
             self.send_away(io, drain.cursor as u32);
             drain.cursor += 1;
         }
@@ -203,7 +206,7 @@ impl Core {
             self.stop(io);
             return;
         }
-        if share >= 1.0 {
+        if share >= 1.0 && drain.cursor >= drain.slots {
             // Those that came while it went on.
             drain.cursor = 0;
             drain.slots = self.slab.len();

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use throng_edge::limits::REFUSALS_LINGERING_MAX;
 use throng_edge::shard::Mode;
 
 use crate::rig::{Client, MS, Rig, config};
@@ -43,6 +44,57 @@ fn an_address_has_its_share_of_handshakes_and_sessions_do_not_count() {
     let mut other = rig.connect_from("10.0.0.2:4000");
     assert!(!is_refused(&mut rig, &mut other));
     assert_eq!(rig.snapshot().counters.refused, 1);
+}
+
+#[test]
+fn refused_connections_that_stay_take_nobodys_place() {
+    let mut config = config(Mode::Development);
+    config.connections_max = 10;
+    config.handshakes_per_address_max = 5;
+    let (mut rig, _router) = Rig::ready_with(config);
+    let _silent: Vec<Client> = (0..30).map(|_| rig.connect()).collect();
+    assert_eq!(rig.snapshot().counters.refused, 25);
+    let mut other = rig.connect_from("10.0.0.2:4000");
+    assert!(!is_refused(&mut rig, &mut other));
+    assert_eq!(rig.snapshot().gauges.connections, 6);
+}
+
+#[test]
+fn so_many_refused_peers_are_told_and_the_next_is_only_closed() {
+    let mut config = config(Mode::Development);
+    config.connections_max = 1;
+    let (mut rig, _router) = Rig::ready_with(config);
+    let _held = rig.upgraded("");
+    let mut told: Vec<Client> = (0..REFUSALS_LINGERING_MAX).map(|_| rig.connect()).collect();
+    let not_told = rig.connect();
+    assert!(!not_told.is_open() && not_told.peer.read().is_empty());
+    for client in &mut told {
+        assert!(client.head().contains(" 503 "));
+        client.peer.finish();
+    }
+    rig.settle();
+    assert!(rig.connect().head().contains(" 503 "), "there is room to tell again");
+}
+
+#[test]
+fn failed_handshakes_count_against_their_address_until_they_are_gone() {
+    let mut config = config(Mode::Development);
+    config.handshakes_per_address_max = 2;
+    let (mut rig, _router) = Rig::ready_with(config);
+    let mut failed = [rig.connect(), rig.connect()];
+    for client in &mut failed {
+        client.peer.write(b"nonsense\r\n\r\n");
+        rig.settle();
+        assert!(client.head().contains(" 400 "));
+    }
+    let mut refused = rig.connect();
+    assert!(is_refused(&mut rig, &mut refused));
+    for client in &failed {
+        client.peer.finish();
+    }
+    rig.settle();
+    let mut next = rig.connect();
+    assert!(!is_refused(&mut rig, &mut next));
 }
 
 #[test]

@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
+use serde_json::json;
+use throng_edge::limits::ANSWER_BYTES_MAX;
 use throng_edge::shard::Mode;
+use throng_wire::v1;
 
 use crate::rig::{Got, Rig, Router, config, target};
 
@@ -103,8 +106,6 @@ fn output_that_was_taken_leaves_nothing_behind() {
 
 #[test]
 fn large_answers_end_no_connection_but_hold_its_reading_back() {
-    use serde_json::json;
-    use throng_wire::v1;
     let (mut rig, mut router) = rig();
     let (mut client, _) = rig.session(&mut router, "alice");
     client.peer.set_window(0);
@@ -130,4 +131,63 @@ fn large_answers_end_no_connection_but_hold_its_reading_back() {
     }
     assert_eq!(client.received().len(), 10);
     assert_eq!(router.requests().len(), 1, "it is read again");
+}
+
+/// A shard with this bound in which one deaf session holds some output, and another one.
+fn crowded(shard_bytes: usize) -> (Rig, Router, (crate::rig::Client, (u32, u32))) {
+    let mut config = config(Mode::Development);
+    config.output_budget_bytes = 4_000;
+    config.output_burst_bytes = 20_000;
+    config.output_shard_bytes = shard_bytes;
+    let (mut rig, mut router) = Rig::ready_with(config);
+    let (_, first) = deaf(&mut rig, &mut router);
+    push(&mut rig, &router, first, 3, false);
+    let second = deaf(&mut rig, &mut router);
+    (rig, router, second)
+}
+
+fn output_bytes(rig: &mut Rig) -> usize {
+    rig.snapshot().gauges.output_bytes as usize
+}
+
+#[test]
+fn a_shard_that_holds_its_bound_gives_bursts_and_one_byte_more_none() {
+    let (mut rig, router, (_client, to)) = crowded(usize::MAX);
+    push(&mut rig, &router, to, 6, false);
+    let bound = output_bytes(&mut rig);
+    for (shard_bytes, sessions) in [(bound, 2), (bound - 1, 1)] {
+        let (mut rig, router, (_client, to)) = crowded(shard_bytes);
+        push(&mut rig, &router, to, 6, false);
+        assert_eq!(rig.snapshot().gauges.sessions, 2, "{shard_bytes}");
+        push(&mut rig, &router, to, 1, false);
+        assert_eq!(rig.snapshot().gauges.sessions, sessions, "{shard_bytes}");
+    }
+}
+
+/// Sessions left after one of two asked for more than it takes.
+fn sessions_after_answers(shard_bytes: usize) -> u64 {
+    let (mut rig, mut router, (client, _)) = crowded(shard_bytes);
+    for id in 0..16 {
+        client.say(&json!({"id": id, "conversations": {}}));
+    }
+    rig.settle();
+    let requests = router.requests();
+    assert_eq!(requests.len(), 16);
+    let name = "x".repeat(ANSWER_BYTES_MAX / 14);
+    let mut most = 0;
+    for request in &requests {
+        let item = v1::Conversation { name: name.as_str().into(), ..v1::Conversation::default() };
+        let page = v1::ConversationsPage { items: vec![item], next: "".into() };
+        router.answer(request.request, v1::Body::Conversations(page));
+        rig.settle();
+        most = most.max(output_bytes(&mut rig));
+    }
+    assert!(most < shard_bytes + 30_000, "{most}");
+    rig.snapshot().gauges.sessions
+}
+
+#[test]
+fn above_the_bound_of_the_shard_answers_have_no_more_room_than_one_needs() {
+    assert_eq!(sessions_after_answers(ANSWER_BYTES_MAX * 16 / 14 + 30_000), 2);
+    assert_eq!(sessions_after_answers(ANSWER_BYTES_MAX), 1);
 }

@@ -59,6 +59,7 @@ pub(crate) fn config(mode: Mode) -> ShardConfig {
         frame_bytes_max: 64 * 1024,
         output_budget_bytes: 64 * 1024,
         output_burst_bytes: 1024 * 1024,
+        output_shard_bytes: 1 << 28,
         output_stall: Duration::from_secs(15),
         http_deadline: Duration::from_secs(10),
         hello_deadline: Duration::from_secs(10),

@@ -7,6 +7,8 @@ use jsonwebtoken::{EncodingKey, Header, encode};
 use serde_json::json;
 use throng_edge::keys::{JwtAlgorithm, KeySource, Keys};
 use throng_edge::shard::{Control, Mode};
+use throng_wire::v1;
+use throng_wire::ws::Opcode;
 
 use crate::rig::{Client, Rig, Router, TICK, WALL_S, config};
 
@@ -119,6 +121,64 @@ fn a_session_ends_with_its_token_and_not_before() {
     assert_eq!(client.received(), []);
     rig.pass(4 * TICK);
     assert_eq!(client.closed(), Some(4004));
+}
+
+#[test]
+fn input_that_turns_a_connection_hot_does_not_postpone_the_end_of_its_token() {
+    let (mut rig, mut router) = rig();
+    let token = token(20);
+    let mut client = session(&mut rig, &mut router, &token);
+    rig.pass(Duration::from_secs(15));
+    for _ in 0..2 {
+        client.write(Opcode::Pong, b"");
+        rig.pass(Duration::from_millis(500));
+    }
+    rig.pass(Duration::from_secs(4) - 2 * TICK);
+    assert_eq!(client.received(), []);
+    rig.pass(4 * TICK);
+    assert_eq!(client.closed(), Some(4004));
+}
+
+#[test]
+fn output_that_is_taken_late_does_not_postpone_the_end_of_the_token() {
+    let mut config = config(Mode::Tokens);
+    config.keys = Some(keys(SECRET));
+    config.output_budget_bytes = 1_000;
+    let (mut rig, mut router) = Rig::ready_with(config);
+    let token = token(20);
+    let mut client = session(&mut rig, &mut router, &token);
+    rig.pass(Duration::from_secs(9));
+    client.peer.set_window(0);
+    client.say(&json!({"id": 2, "conversations": {}}));
+    rig.settle();
+    let name = "x".repeat(2_000);
+    let item = v1::Conversation { name: name.as_str().into(), ..v1::Conversation::default() };
+    let page = v1::ConversationsPage { items: vec![item], next: "".into() };
+    let request = router.requests()[0].request;
+    router.answer(request, v1::Body::Conversations(page));
+    rig.pass(Duration::from_secs(10));
+    client.peer.set_window(1 << 20);
+    rig.settle();
+    assert_eq!(client.received().len(), 1);
+    rig.pass(Duration::from_secs(1) - 2 * TICK);
+    assert_eq!(client.received(), []);
+    rig.pass(4 * TICK);
+    assert_eq!(client.closed(), Some(4004));
+}
+
+#[test]
+fn a_token_as_the_only_subprotocol_comes_with_json() {
+    let (mut rig, mut router) = rig();
+    let subprotocol = format!("throng.bearer.{}", token(100));
+    let mut client = rig.connect();
+    let headers = [("Sec-WebSocket-Protocol", subprotocol.as_str())];
+    client.peer.write(Client::upgrade_request("/v1/ws", &headers).as_bytes());
+    rig.settle();
+    let head = client.head();
+    assert!(head.starts_with("HTTP/1.1 101 "), "{head}");
+    assert!(!head.contains("Sec-WebSocket-Protocol"), "a token is not echoed: {head}");
+    hello(&mut rig, &client, "", "phone");
+    registered(&mut router);
 }
 
 #[test]
