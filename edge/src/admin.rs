@@ -1,4 +1,7 @@
 //! The admin port: `/metrics` (OpenMetrics text), `/healthz`, `/readyz`. Runs on the side runtime.
+//!
+//! A connection carries one request and has a deadline, and only so many are served at once. Shards
+//! are asked by one scrape at a time, so that scrapes do not fill their mailboxes.
 
 use std::fmt;
 use std::sync::Arc;
@@ -10,14 +13,18 @@ use axum::extract::State;
 use axum::http::{StatusCode, header};
 use axum::response::IntoResponse;
 use axum::routing::get;
+use hyper::server::conn::http1;
+use hyper_util::rt::TokioIo;
+use hyper_util::service::TowerToHyperService;
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, MetricEncoder, NoLabelSet, text};
 use prometheus_client::metrics::MetricType;
 use prometheus_client::registry::{Registry, Unit};
 use throng_wire::ErrorCode;
 use tokio::net::TcpListener;
-use tokio::sync::oneshot;
+use tokio::sync::{Mutex, Semaphore, oneshot};
 
+use crate::limits;
 use crate::metrics::{CloseReason, Counters, Gauges, Snapshot};
 use crate::shard::{Control, Handle};
 
@@ -53,12 +60,21 @@ pub enum Value {
 
 /// What the admin port shows.
 pub struct Admin {
-    /// The shards' mailboxes.
-    pub shards: Vec<Handle>,
+    shards: Mutex<Vec<Handle>>,
+    is_ready: AtomicBool,
+    others: Box<dyn Fn() -> Vec<Number> + Send + Sync>,
+}
+
+impl Admin {
+    /// Shows these shards, and the numbers of the parts beside them. Not ready yet.
+    pub fn new(shards: Vec<Handle>, others: Box<dyn Fn() -> Vec<Number> + Send + Sync>) -> Self {
+        Self { shards: Mutex::new(shards), is_ready: AtomicBool::new(false), others }
+    }
+
     /// Whether new connections are welcome.
-    pub is_ready: AtomicBool,
-    /// Numbers of the parts beside the shards.
-    pub others: Box<dyn Fn() -> Vec<Number> + Send + Sync>,
+    pub fn set_ready(&self, is_ready: bool) {
+        self.is_ready.store(is_ready, Ordering::Relaxed);
+    }
 }
 
 impl fmt::Debug for Admin {
@@ -68,16 +84,31 @@ impl fmt::Debug for Admin {
 }
 
 /// Answers requests until the task is dropped.
-///
-/// # Errors
-/// The listener failed.
-pub async fn serve(listener: TcpListener, admin: Arc<Admin>) -> std::io::Result<()> {
+pub async fn serve(listener: TcpListener, admin: Arc<Admin>) {
     let routes = Router::new()
         .route("/metrics", get(metrics))
         .route("/healthz", get(async || "alive\n"))
         .route("/readyz", get(readyz))
         .with_state(admin);
-    axum::serve(listener, routes).await
+    let places = Arc::new(Semaphore::new(limits::ADMIN_CONNECTIONS_MAX));
+    while let Ok(place) = Arc::clone(&places).acquire_owned().await {
+        let stream = match listener.accept().await {
+            Ok((stream, _)) => TokioIo::new(stream),
+            Err(error) => {
+                tracing::warn!(%error, "the admin port cannot accept");
+                tokio::time::sleep(limits::ADMIN_ACCEPT_PAUSE).await;
+                continue;
+            }
+        };
+        let service = TowerToHyperService::new(routes.clone());
+        let mut http = http1::Builder::new();
+        let connection = http.keep_alive(false).serve_connection(stream, service);
+        tokio::spawn(async move {
+            // Who breaks off or is too slow gets no answer; it concerns nobody else.
+            let _ = tokio::time::timeout(limits::ADMIN_DEADLINE, connection).await;
+            drop(place);
+        });
+    }
 }
 
 async fn readyz(State(admin): State<Arc<Admin>>) -> impl IntoResponse {
@@ -89,7 +120,7 @@ async fn readyz(State(admin): State<Arc<Admin>>) -> impl IntoResponse {
 }
 
 async fn metrics(State(admin): State<Arc<Admin>>) -> impl IntoResponse {
-    let shards = snapshots(&admin.shards).await;
+    let shards = snapshots(&admin.shards.lock().await).await;
     let mut registry = Registry::with_prefix("throng");
     registry.register_collector(Box::new(Scrape { shards, others: (admin.others)() }));
     let mut body = String::new();

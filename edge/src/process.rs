@@ -12,7 +12,6 @@ use std::io::{IsTerminal, Write};
 use std::net::{SocketAddr, TcpListener};
 use std::process;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Instant;
 
@@ -27,7 +26,7 @@ use crate::exit::{Exit, Fatal};
 use crate::keys::Keys;
 use crate::limits;
 use crate::metrics::Snapshot;
-use crate::shard::{Control, Handle};
+use crate::shard::{Control, Courier};
 use shards::{Ended, Shards};
 use standalone::Standalone;
 
@@ -154,16 +153,16 @@ impl Parts {
     async fn supervise(mut self, listener: TcpListener) -> Result<(), Fatal> {
         let admin_address = listener.local_addr();
         let admin_address = admin_address.unwrap_or(self.settings.admin);
-        let admin = Arc::new(Admin {
-            shards: self.shards.handles.clone(),
-            is_ready: AtomicBool::new(true),
-            others: standalone::numbers(self.standalone.as_ref()),
-        });
+        let others = standalone::numbers(self.standalone.as_ref());
+        let admin = Arc::new(Admin::new(self.shards.handles.clone(), others));
         let listener = tokio::net::TcpListener::from_std(listener)
             .map_err(|error| Fatal::unavailable(format!("admin port: {error}")))?;
         tokio::spawn(admin::serve(listener, Arc::clone(&admin)));
-        tell(&self.shards.handles, || Control::Ready);
         self.await_shards().await?;
+        self.open_doors()?;
+        // Who answers now has heard it.
+        self.await_shards().await?;
+        admin.set_ready(true);
         self.announce(admin_address);
         let outcome = self.watch(&admin).await;
         if let Some(standalone) = self.standalone {
@@ -172,7 +171,17 @@ impl Parts {
         outcome
     }
 
-    /// Until every shard has heard that it is ready and its link is up.
+    /// Tells the shards that all parts of the process are up.
+    fn open_doors(&self) -> Result<(), Fatal> {
+        for (number, shard) in self.shards.handles.iter().enumerate() {
+            shard.send(Control::Ready).map_err(|_| {
+                Fatal::unavailable(format!("shard {number} does not read its mailbox"))
+            })?;
+        }
+        Ok(())
+    }
+
+    /// Until every shard answers and its link is up.
     async fn await_shards(&self) -> Result<(), Fatal> {
         let deadline = Instant::now() + limits::START_DEADLINE;
         let needs_link = !self.settings.echo;
@@ -204,6 +213,7 @@ impl Parts {
     /// Until all shards ended.
     async fn watch(&mut self, admin: &Admin) -> Result<(), Fatal> {
         let mut is_draining = false;
+        let mut courier = Courier::new(&self.shards.handles);
         let mut running = self.shards.handles.len();
         while running > 0 {
             tokio::select! {
@@ -211,16 +221,19 @@ impl Parts {
                     running -= 1;
                     self.shard_ended(ended, is_draining)?;
                 }
-                _ = self.signals.hangup.recv() => self.reload_keys(),
+                _ = self.signals.hangup.recv() => self.reload_keys(&mut courier),
+                () = tokio::time::sleep(limits::MAILBOX_RETRY), if courier.is_waiting() => {
+                    courier.deliver();
+                }
                 () = stop_signal(&mut self.signals.interrupt, &mut self.signals.terminate) => {
                     if is_draining {
                         tracing::warn!("told twice to stop: ending at once");
                         process::exit(Exit::Done as i32);
                     }
                     is_draining = true;
-                    admin.is_ready.store(false, Ordering::Relaxed);
+                    admin.set_ready(false);
                     tracing::info!("draining; a second signal ends at once");
-                    tell(&self.shards.handles, || Control::Drain);
+                    courier.bring_drain();
                 }
                 message = standalone::failed(self.standalone.as_ref()) => {
                     return Err(Fatal::data(message));
@@ -244,7 +257,7 @@ impl Parts {
     }
 
     /// New keys for new sessions. A file that cannot be used changes nothing.
-    fn reload_keys(&self) {
+    fn reload_keys(&self, courier: &mut Courier) {
         let source = self.settings.key_source();
         if !source.is_configured() {
             tracing::info!("SIGHUP: no keys are configured, nothing to reload");
@@ -253,8 +266,7 @@ impl Parts {
         match Keys::load(&source) {
             Ok(keys) => {
                 tracing::info!(keys = keys.count(), "keys reloaded");
-                let keys = Arc::new(keys);
-                tell(&self.shards.handles, || Control::Keys(Arc::clone(&keys)));
+                courier.bring_keys(&Arc::new(keys));
             }
             Err(error) => tracing::error!(%error, "keys not reloaded; the old ones stay in force"),
         }
@@ -265,13 +277,5 @@ async fn stop_signal(interrupt: &mut Signal, terminate: &mut Signal) {
     tokio::select! {
         _ = interrupt.recv() => {}
         _ = terminate.recv() => {}
-    }
-}
-
-fn tell(shards: &[Handle], message: impl Fn() -> Control) {
-    for (number, shard) in shards.iter().enumerate() {
-        if shard.send(message()).is_err() {
-            tracing::error!(shard = number, "the shard's mailbox is full or closed");
-        }
     }
 }
