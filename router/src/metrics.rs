@@ -108,10 +108,10 @@ impl Stats {
     pub(crate) fn metrics(&self, links: usize, batches_waiting: usize) -> Vec<Metric> {
         let mut metrics = self.owner_metrics();
         metrics.extend(self.home_metrics());
-        metrics.push(gauge("router_links", "Links of edges", links));
+        metrics.push(gauge("router_links", "Links of edges that are open now", links));
         metrics.push(gauge(
             "router_owner_batches_waiting",
-            "Batches of requests in the mailboxes of owners",
+            "Batches of requests that wait in the mailboxes of owners",
             batches_waiting,
         ));
         metrics
@@ -122,26 +122,82 @@ impl Stats {
         let sum = |of: fn(&Counters) -> u64| all.iter().map(|(counters, _)| of(counters)).sum();
         let level = |of: fn(&Gauges) -> usize| all.iter().map(|(_, gauges)| of(gauges)).sum();
         vec![
-            counter("router_appends_total", "Appends sent to the store", sum(|c| c.batches)),
-            counter("router_append_rows_total", "Events in them", sum(|c| c.rows)),
-            counter("router_commits_total", "Appends committed", sum(|c| c.commits)),
-            counter("router_commit_rows_total", "Events committed", sum(|c| c.committed_rows)),
+            counter(
+                "router_appends_total",
+                "Batches of events given to the store, each as one append",
+                sum(|c| c.batches),
+            ),
+            counter(
+                "router_append_rows_total",
+                "Events in the batches given to the store",
+                sum(|c| c.rows),
+            ),
+            counter(
+                "router_commits_total",
+                "Appends that the store confirmed and the owner committed",
+                sum(|c| c.commits),
+            ),
+            counter(
+                "router_commit_rows_total",
+                "Events that became part of a log",
+                sum(|c| c.committed_rows),
+            ),
             counter(
                 "router_commit_milliseconds_total",
                 "Time from sending an append to its commit, summed over commits",
                 sum(|c| c.commit_ms),
             ),
-            counter("router_appends_unknown_total", "Unknown outcomes", sum(|c| c.unknown)),
-            counter("router_loads_total", "Conversations loaded", sum(|c| c.loads)),
-            counter("router_load_failures_total", "Loads that failed", sum(|c| c.load_failures)),
-            counter("router_reads_total", "Reads of events from the store", sum(|c| c.reads)),
-            counter("router_id_lookups_total", "Reads for the sake of one id", sum(|c| c.scans)),
-            counter("router_duplicates_total", "Retries answered as before", sum(|c| c.duplicates)),
-            counter("router_refused_total", "Writes refused", sum(|c| c.refused)),
-            counter("router_overloaded_total", "Refused as too many wait", sum(|c| c.overloaded)),
+            counter(
+                "router_appends_unknown_total",
+                "Appends of which the store could not say whether they were written",
+                sum(|c| c.unknown),
+            ),
+            counter(
+                "router_loads_total",
+                "Conversations read from the store into memory",
+                sum(|c| c.loads),
+            ),
+            counter(
+                "router_load_failures_total",
+                "Conversations that could not be read from the store",
+                sum(|c| c.load_failures),
+            ),
+            counter(
+                "router_reads_total",
+                "Reads of events or watermarks from the store",
+                sum(|c| c.reads),
+            ),
+            counter(
+                "router_id_lookups_total",
+                "Reads to find out whether a write is a repetition",
+                sum(|c| c.scans),
+            ),
+            counter(
+                "router_duplicates_total",
+                "Writes that were in the log already and were answered as before",
+                sum(|c| c.duplicates),
+            ),
+            counter(
+                "router_refused_total",
+                "Writes refused for what they ask or when they come",
+                sum(|c| c.refused),
+            ),
+            counter(
+                "router_overloaded_total",
+                "Requests refused because too many waited at their conversation",
+                sum(|c| c.overloaded),
+            ),
             gauge("router_conversations", "Conversations in memory", level(|g| g.conversations)),
-            gauge("router_conversation_bytes", "Memory they use, about", level(|g| g.bytes)),
-            gauge("router_conversations_busy", "With something under way", level(|g| g.busy)),
+            gauge(
+                "router_conversation_bytes",
+                "Memory that conversations use, about",
+                level(|g| g.bytes),
+            ),
+            gauge(
+                "router_conversations_busy",
+                "Conversations in memory with something under way",
+                level(|g| g.busy),
+            ),
         ]
     }
 
@@ -153,13 +209,41 @@ impl Stats {
             self.homes.iter().map(|home| of(home).load(Relaxed)).sum()
         };
         vec![
-            gauge("router_sessions", "Connections registered", level(|h| &h.sessions)),
-            gauge("router_sessions_stale", "Connections to be repaired", level(|h| &h.stale)),
-            gauge("router_lists", "Lists being read or waiting for it", level(|h| &h.lists)),
-            counter("router_registrations_total", "Registrations", sum(|h| &h.registrations)),
-            counter("router_hints_total", "Frames for connections", sum(|h| &h.hints)),
-            counter("router_hints_dropped_total", "Of them without room", sum(|h| &h.dropped)),
-            counter("router_repairs_total", "Connections repaired", sum(|h| &h.repairs)),
+            gauge(
+                "router_sessions",
+                "Connections of clients that are registered now",
+                level(|h| &h.sessions),
+            ),
+            gauge(
+                "router_sessions_stale",
+                "Connections that missed pushes and wait for a repair",
+                level(|h| &h.stale),
+            ),
+            gauge(
+                "router_lists",
+                "Lists of conversations or changes being read or waiting for it",
+                level(|h| &h.lists),
+            ),
+            counter(
+                "router_registrations_total",
+                "Connections of clients registered",
+                sum(|h| &h.registrations),
+            ),
+            counter(
+                "router_hints_total",
+                "Pushed frames, one for each connection that one is meant for",
+                sum(|h| &h.hints),
+            ),
+            counter(
+                "router_hints_dropped_total",
+                "Pushed frames dropped as their link had no room",
+                sum(|h| &h.dropped),
+            ),
+            counter(
+                "router_repairs_total",
+                "Connections that were told what they had missed",
+                sum(|h| &h.repairs),
+            ),
         ]
     }
 }
