@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use throng_store::{
     AppendOutcome, ConvId, DirtyWindow, FenceOutcome, MemberRow, Outcomes, PartitionId, Projection,
-    Row, Store, StoreError, Tag, UserId,
+    Row, Store, StoreError, Tag, UserId, Watermarks,
 };
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, sleep, sleep_until};
@@ -44,6 +44,7 @@ enum Became {
     Loaded(ConvId, Option<Loaded>),
     Rows(ConvId, u64, Option<Vec<Row>>),
     Counted(ConvId, UserId, Option<usize>),
+    Watermarks(ConvId, Option<Vec<(UserId, Watermarks)>>),
     Appended(Vec<(Tag, AppendOutcome)>),
     Fenced(FenceOutcome),
     Projected(Vec<ConvId>),
@@ -207,6 +208,7 @@ impl<S: Store> Work<S> {
             Became::Loaded(conv, loaded) => self.owner.loaded(now, conv, loaded, out),
             Became::Rows(conv, read, rows) => self.owner.rows(now, conv, read, rows, out),
             Became::Counted(conv, user, count) => self.owner.counted(now, conv, user, count, out),
+            Became::Watermarks(conv, found) => self.owner.watermarks(now, conv, found, out),
             Became::Appended(outcomes) => {
                 for (tag, outcome) in outcomes {
                     self.owner.appended(now, tag, outcome, out);
@@ -284,11 +286,12 @@ impl<S: Store> Work<S> {
             Output::Read { conv, read, range, limit } => {
                 let store = self.store.clone();
                 self.begin(async move {
-                    let rows = told(store.range(conv, range, limit).await);
+                    let rows = told(store.range(conv, range, limit.into()).await);
                     Became::Rows(conv, read, rows)
                 });
             }
             Output::Count { conv, user } => self.count(conv, user),
+            Output::Watermarks { conv, users } => self.watermarks(conv, users),
             Output::Append { append, tag } => {
                 if self.store.append(append, tag, &self.outcomes).is_err() {
                     self.owner.append_busy(self.now(), tag, more);
@@ -340,6 +343,14 @@ impl<S: Store> Work<S> {
     fn count(&self, conv: ConvId, user: UserId) {
         let store = self.store.clone();
         self.begin(async move { Became::Counted(conv, user, told(count(&store, user).await)) });
+    }
+
+    fn watermarks(&self, conv: ConvId, users: Vec<UserId>) {
+        let store = self.store.clone();
+        self.begin(async move {
+            let found = told(store.watermarks(conv, users.clone()).await);
+            Became::Watermarks(conv, found.map(|found| users.into_iter().zip(found).collect()))
+        });
     }
 
     /// Begins a fence read if one is wanted. Where its result is there at once, no task is made.
@@ -403,7 +414,7 @@ fn told<T>(result: Result<T, StoreError>) -> Option<T> {
 async fn load<S: Store>(store: &S, conv: ConvId) -> Result<Loaded, StoreError> {
     let row = store.conv(conv).await?;
     let members = present_members(store, conv).await?;
-    let tail = store.tail(conv, limits::TAIL_ROWS).await?;
+    let tail = store.tail(conv, limits::TAIL_ROWS.into()).await?;
     Ok(Loaded { conv: row, members, tail })
 }
 

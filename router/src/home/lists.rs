@@ -7,12 +7,12 @@ use std::future::Future;
 
 use bytes::Bytes;
 use thiserror::Error;
-use throng_store::{ConvId, Range, Row, Seq, Store, StoreError, UserConvRow, UserId};
+use throng_store::{ConvId, Range, Row, Seq, Store, StoreError, UserConvRow, UserId, Watermarks};
 use throng_wire::{event as wire_event, id, v1};
 
 use super::cursor::{Cursor, Rest};
 use crate::limits;
-use crate::owner::event::wire_row;
+use crate::owner::event::{user_id, wire_row};
 use crate::owner::{Head, Refusal, highest_epochs};
 
 /// Who knows the heads of big conversations.
@@ -203,6 +203,7 @@ impl<S: Store, H: Heads> Lists<S, H> {
             true => String::new(),
             false => self.store.conv(row.conv).await?.map_or_else(String::new, |conv| conv.name),
         };
+        let peer = self.peer(row).await?;
         let item = v1::Conversation {
             conv: id::text(&row.conv.0).into(),
             kind: if row.direct { "direct" } else { "group" }.into(),
@@ -212,10 +213,21 @@ impl<S: Store, H: Heads> Lists<S, H> {
             read: row.read_seq,
             unread: n.saturating_sub(row.read_n),
             last_event: None,
+            peer_delivered: peer.delivered_seq,
+            peer_read: peer.read_seq,
         };
         let last = last.as_ref().map(|last| wire_row(&row.conv, last));
         wire_event::write_conversation(&item, last.as_ref(), out);
         Ok(())
+    }
+
+    /// How far the other user of a direct conversation is.
+    async fn peer(&self, row: &UserConvRow) -> Result<Watermarks, StoreError> {
+        if !row.direct {
+            return Ok(Watermarks::default());
+        }
+        let found = self.store.watermarks(row.conv, vec![user_id(&row.peer)]).await?;
+        Ok(found.first().copied().unwrap_or_default())
     }
 
     /// Head, its ordinal, and the event there.
@@ -230,7 +242,7 @@ impl<S: Store, H: Heads> Lists<S, H> {
         }
         // Lists are touched after the commit, so below this head the highest term is the log.
         let range = Range::Before(row.head_seq + 1);
-        let rows = self.store.range(row.conv, range, LAST_EVENT_ROWS).await?;
+        let rows = self.store.range(row.conv, range, LAST_EVENT_ROWS.into()).await?;
         let last = highest_epochs(rows).into_iter().next().filter(|last| last.seq == row.head_seq);
         Ok((row.head_seq, row.head_n, last))
     }

@@ -10,6 +10,7 @@ use bytes::Bytes;
 use throng_store::{ConvId, ConvRow, Projection, Row, Seq, UserId};
 use throng_wire::{id, v1};
 
+use super::deciding::MESSAGE_KIND;
 use super::event;
 use super::request::{Connection, Key};
 
@@ -48,12 +49,19 @@ pub(crate) struct PendingMark {
     pub(crate) read_n: u64,
     /// What the receipt says: the highest (delivered, read) heard of.
     pub(crate) told: (Seq, Seq),
-    /// Who waits for the answer.
-    pub(crate) waiting: Vec<Key>,
     /// The connection that alone made the mark; its own receipt would tell it nothing.
     pub(crate) except: Option<Connection>,
-    /// Who is told.
+    /// Who is told; `None` if nobody, as events say it.
     pub(crate) audience: Option<Arc<[UserId]>>,
+}
+
+impl PendingMark {
+    /// Takes over what is higher.
+    pub(crate) fn advance(&mut self, delivered: Seq, read: Seq, read_n: u64) {
+        self.delivered = self.delivered.max(delivered);
+        self.read = self.read.max(read);
+        self.read_n = self.read_n.max(read_n);
+    }
 }
 
 /// Work after one or more commits of one conversation.
@@ -71,6 +79,8 @@ pub(crate) struct AfterWork {
     pub(crate) left: Vec<(UserId, Seq, u64)>,
     /// Watermarks.
     pub(crate) marks: BTreeMap<UserId, PendingMark>,
+    /// Marks to be answered.
+    pub(crate) waiting: Vec<Key>,
     /// Dirty windows that stay open until this is done.
     pub(crate) windows: Vec<u32>,
 }
@@ -81,8 +91,19 @@ impl AfterWork {
         self.conv.is_none() && self.marks.is_empty() && self.windows.is_empty()
     }
 
-    /// Adds what a later commit brings.
+    /// Who sends a message has read up to it.
+    pub(crate) fn sent(&mut self, row: &Row) {
+        if row.kind == MESSAGE_KIND {
+            self.marks.entry(row.sender).or_default().advance(row.seq, row.seq, row.n);
+        }
+    }
+
+    /// Adds what a later commit brings. Its marks are those of senders.
     pub(crate) fn extend(&mut self, later: Self) {
+        for (user, mark) in later.marks {
+            let earlier = self.marks.entry(user).or_default();
+            earlier.advance(mark.delivered, mark.read, mark.read_n);
+        }
         self.heard.extend(later.heard);
         self.projections.extend(later.projections);
         self.left.extend(later.left);

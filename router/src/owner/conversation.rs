@@ -9,6 +9,7 @@ use super::event;
 use super::known::KnownIds;
 use super::loading::Loading;
 use super::machine::{Adopt, Settings};
+use super::marks::Marks;
 use super::reading::Pending;
 use super::request::{Key, Now, Op, Refusal, Request};
 use super::roster::Roster;
@@ -103,8 +104,7 @@ pub(crate) struct Conversation {
     pub(super) counted: Option<(UserId, usize)>,
     pub(super) reads: HashMap<u64, Pending>,
     pub(super) last_read: u64,
-    /// Watermarks (delivered, read) heard of since loading.
-    pub(super) marks: HashMap<UserId, (Seq, Seq)>,
+    pub(super) marks: Marks,
     pub(super) pending: AfterWork,
     pub(super) running: Option<AfterWork>,
     /// Window that the log says is dirty with this conversation.
@@ -136,7 +136,7 @@ impl Conversation {
             counted: None,
             reads: HashMap::new(),
             last_read: 0,
-            marks: HashMap::new(),
+            marks: Marks::default(),
             pending: AfterWork::default(),
             running: None,
             dirty: None,
@@ -160,7 +160,7 @@ impl Conversation {
         }
     }
 
-    fn overloaded(&mut self, request: &Request, turn: &mut Turn<'_>) {
+    pub(super) fn overloaded(&mut self, request: &Request, turn: &mut Turn<'_>) {
         turn.counters.overloaded += 1;
         self.senders.failed(request.asker.connection, request.order);
         turn.refuse(request, Refusal::Overloaded);
@@ -178,7 +178,7 @@ impl Conversation {
         self.finish_recovery(turn);
     }
 
-    fn serve(&mut self, request: Request, turn: &mut Turn<'_>) {
+    pub(super) fn serve(&mut self, request: Request, turn: &mut Turn<'_>) {
         match request.op {
             Op::Write(_) if self.waiting.len() >= limits::WAITING_MAX => {
                 self.overloaded(&request, turn);
@@ -190,7 +190,7 @@ impl Conversation {
             Op::Delivered(seq) => self.mark(request, seq, 0, turn),
             Op::Read(seq) => self.mark(request, seq, seq, turn),
             Op::History(page) => self.page(&request, page, turn),
-            Op::Members { after, limit } => self.members(&request, after, limit, turn),
+            Op::Members { after, limit } => self.members(request, after, limit, turn),
             Op::Head { event } => self.head(&request, event, turn),
         }
     }
@@ -253,7 +253,7 @@ impl Conversation {
         for delivery in work.deliveries(self.id) {
             turn.deliver(delivery);
         }
-        for key in work.marks.values().flat_map(|mark| &mark.waiting) {
+        for key in &work.waiting {
             turn.answer(*key, event::ok_frame());
         }
         for window in &work.windows {
@@ -314,7 +314,7 @@ impl Conversation {
                 turn.refuse_key(ack.key, Refusal::Unknown);
             }
         }
-        for request in self.arrived.iter().chain(&self.waiting) {
+        for request in self.arrived.iter().chain(&self.waiting).chain(self.marks.waiting()) {
             turn.refuse(request, Refusal::Unavailable);
         }
         for pending in self.reads.into_values() {
@@ -324,12 +324,8 @@ impl Conversation {
                 Pending::Older | Pending::Scan { .. } | Pending::First => {}
             }
         }
-        let marks = self
-            .pending
-            .marks
-            .values()
-            .chain(self.running.iter().flat_map(|work| work.marks.values()));
-        for key in marks.flat_map(|mark| &mark.waiting) {
+        let running = self.running.iter().flat_map(|work| &work.waiting);
+        for key in self.pending.waiting.iter().chain(running) {
             turn.refuse_key(*key, Refusal::Unavailable);
         }
     }
@@ -340,6 +336,7 @@ impl Conversation {
             && self.waiting.is_empty()
             && self.batch.is_none()
             && self.reads.is_empty()
+            && self.marks.waiting().is_empty()
             && self.running.is_none()
             && self.pending.is_empty()
     }
@@ -348,11 +345,13 @@ impl Conversation {
     pub(crate) fn bytes(&self) -> usize {
         const KNOWN_BYTES: usize = 128;
         const MEMBER_BYTES: usize = 128;
+        const MARK_BYTES: usize = 64;
         const SENDER_BYTES: usize = 48;
         size_of::<Self>()
             + self.tail.bytes()
             + self.known.len() * KNOWN_BYTES
             + self.roster.len() * MEMBER_BYTES
+            + self.marks.len() * MARK_BYTES
             + self.senders.len() * SENDER_BYTES
     }
 

@@ -102,6 +102,7 @@ impl Conversation {
             let done = self.roster.apply(self.id, row)?;
             work.left.extend(done.left.iter().map(|user| (*user, row.seq, row.n)));
             work.projections.extend(done.projections);
+            work.sent(row);
             let users = self.roster.audience();
             work.heard.push(Heard { row: row.clone(), users, except: None });
             work.conv = Some(self.roster.conv_row(self.id, row));

@@ -2,7 +2,9 @@
 
 use std::collections::{HashMap, HashSet};
 
-use throng_store::{AppendOutcome, ConvId, Epoch, FenceOutcome, PartitionId, Row, Tag, UserId};
+use throng_store::{
+    AppendOutcome, ConvId, Epoch, FenceOutcome, PartitionId, Row, Tag, UserId, Watermarks,
+};
 
 use super::cache::Cache;
 use super::conversation::{Conversation, Turn};
@@ -176,6 +178,17 @@ impl Owner {
         out: &mut Vec<Output>,
     ) {
         self.with(now, conv, out, |conversation, turn| conversation.counted(user, count, turn));
+    }
+
+    /// Answer to [`Output::Watermarks`]; `None` if the store did not say.
+    pub fn watermarks(
+        &mut self,
+        now: Now,
+        conv: ConvId,
+        found: Option<Vec<(UserId, Watermarks)>>,
+        out: &mut Vec<Output>,
+    ) {
+        self.with(now, conv, out, |conversation, turn| conversation.watermarks(found, turn));
     }
 
     /// Answer to [`Output::Append`].

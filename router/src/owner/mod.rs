@@ -5,10 +5,10 @@
 //! became of them. It never waits and knows no clock, store, link or thread.
 //!
 //! Order of calls: [`Owner::take`] for each partition, then in any order [`Owner::request`] and the
-//! answers to outputs ([`Owner::loaded`], [`Owner::rows`], [`Owner::counted`], [`Owner::appended`],
-//! [`Owner::projected`]); at the end of a turn [`Owner::flush`], then [`Owner::fence_begins`] if
-//! [`Owner::wants_fence`], and [`Owner::fenced`] with what the read showed; [`Owner::tick`] now and
-//! then.
+//! answers to outputs ([`Owner::loaded`], [`Owner::rows`], [`Owner::counted`],
+//! [`Owner::watermarks`], [`Owner::appended`], [`Owner::projected`]); at the end of a turn
+//! [`Owner::flush`], then [`Owner::fence_begins`] if [`Owner::wants_fence`], and [`Owner::fenced`]
+//! with what the read showed; [`Owner::tick`] now and then.
 //!
 //! Invariants:
 //! - One append of a conversation is in flight; what arrives meanwhile is the next batch.
@@ -28,6 +28,7 @@ pub mod event;
 mod known;
 mod loading;
 mod machine;
+mod marks;
 mod reading;
 mod request;
 mod roster;
@@ -76,6 +77,13 @@ pub enum Output {
         conv: ConvId,
         /// Whose.
         user: UserId,
+    },
+    /// Read how far users are; answer with [`Owner::watermarks`].
+    Watermarks {
+        /// In this conversation.
+        conv: ConvId,
+        /// Whose.
+        users: Vec<UserId>,
     },
     /// Append; answer with [`Owner::appended`], or [`Owner::append_busy`].
     Append {

@@ -1,6 +1,4 @@
-//! Reads and watermarks: what members ask without adding to the log.
-
-use std::sync::Arc;
+//! Reads: what members ask without adding to the log.
 
 use throng_store::{Range, Row, Seq, UserId};
 use throng_wire::{event as wire_event, id, v1};
@@ -9,6 +7,7 @@ use super::choose::highest_epochs;
 use super::conversation::{Conversation, Turn};
 use super::event::{self, role_name, wire_row};
 use super::request::{Key, PageRequest, Refusal, Request, Span};
+use super::roster::Member;
 use super::tail::Window;
 use super::{Head, Output};
 use crate::limits;
@@ -70,7 +69,7 @@ impl PendingPage {
 
 impl Conversation {
     /// First seq that the user may see, if they are a member by a committed event.
-    fn visible_from(&self, user: UserId) -> Result<Seq, Refusal> {
+    pub(super) fn visible_from(&self, user: UserId) -> Result<Seq, Refusal> {
         let member = self.roster.member(user).ok_or(Refusal::NotMember)?;
         if member.joined_seq > self.tail.head() {
             return Err(Refusal::NotMember);
@@ -174,30 +173,38 @@ impl Conversation {
     /// A page of members.
     pub(super) fn members(
         &mut self,
-        request: &Request,
+        request: Request,
         after: Option<UserId>,
         limit: usize,
         turn: &mut Turn<'_>,
     ) {
         if let Err(refusal) = self.visible_from(request.asker.user.id) {
-            return turn.refuse(request, refusal);
+            return turn.refuse(&request, refusal);
         }
-        let mut rest = self.roster.members_after(after);
-        let items: Vec<_> = rest
-            .by_ref()
-            .take(limit)
-            .map(|(_, member)| v1::Member {
-                user: (&*member.name).into(),
-                role: role_name(member.role).into(),
-                joined_seq: member.joined_seq,
-            })
-            .collect();
-        let next = match (rest.next(), items.last()) {
+        let page = || self.roster.members_after(after).take(limit);
+        let unknown = page().map(|(user, _)| *user);
+        let unknown: Vec<_> = unknown.filter(|user| self.marks.whole(*user).is_none()).collect();
+        if !unknown.is_empty() {
+            return self.need_marks(request, unknown, turn);
+        }
+        let items: Vec<_> = page().map(|(user, member)| self.member_item(*user, member)).collect();
+        let next = match (self.roster.members_after(after).nth(limit), items.last()) {
             (Some(_), Some(last)) => last.user.clone(),
             _ => "".into(),
         };
         let body = event::frame(v1::Body::Members(v1::MembersPage { items, next }));
         turn.answer(request.key, body);
+    }
+
+    fn member_item<'m>(&self, user: UserId, member: &'m Member) -> v1::Member<'m> {
+        let (delivered, read) = self.marks.whole(user).unwrap_or_default();
+        v1::Member {
+            user: (&*member.name).into(),
+            role: role_name(member.role).into(),
+            joined_seq: member.joined_seq,
+            delivered,
+            read,
+        }
     }
 
     /// The head, for a list.
@@ -209,84 +216,5 @@ impl Conversation {
             row: self.tail.last().filter(|_| event).cloned(),
         });
         turn.out.push(Output::Head { key: request.key, head });
-    }
-
-    /// A watermark. `read` is 0 if the events were delivered only.
-    pub(super) fn mark(&mut self, request: Request, seq: Seq, read: Seq, turn: &mut Turn<'_>) {
-        let user = request.asker.user.id;
-        if let Err(refusal) = self.visible_from(user) {
-            return turn.refuse(&request, refusal);
-        }
-        let head = self.tail.head();
-        let (delivered, read) = (seq.min(head), read.min(head));
-        let (known_delivered, known_read) = self.marks.get(&user).copied().unwrap_or((0, 0));
-        if delivered <= known_delivered && read <= known_read {
-            return turn.answer(request.key, event::ok_frame());
-        }
-        let n = if read == head { Some(self.tail.n()) } else { self.ordinal(read) };
-        match n {
-            Some(n) => self.record_mark(&request, delivered, read, n, turn),
-            None if self.reads.len() >= limits::READS_MAX => {
-                turn.refuse(&request, Refusal::Overloaded);
-            }
-            None => {
-                let pending = Pending::Mark { request: Box::new(request), seq: read };
-                self.read(Range::Before(read + 1), limits::BATCH_ROWS_MAX, pending, turn);
-            }
-        }
-    }
-
-    /// Messages up to a seq, if that is known without reading.
-    fn ordinal(&self, seq: Seq) -> Option<u64> {
-        if seq == 0 { Some(0) } else { self.tail.row(seq).map(|row| row.n) }
-    }
-
-    /// The row of a read mark.
-    pub(super) fn mark_read(
-        &mut self,
-        request: Box<Request>,
-        seq: Seq,
-        rows: &[Row],
-        turn: &mut Turn<'_>,
-    ) {
-        let row = rows.iter().filter(|row| row.seq == seq).max_by_key(|row| row.epoch);
-        match (row, self.visible_from(request.asker.user.id)) {
-            (Some(row), Ok(_)) => self.record_mark(&request, seq, seq, row.n, turn),
-            (None, Ok(_)) => turn.refuse(&request, Refusal::Internal),
-            (_, Err(refusal)) => turn.refuse(&request, refusal),
-        }
-    }
-
-    /// Joins the mark with what waits to be written.
-    fn record_mark(
-        &mut self,
-        request: &Request,
-        delivered: Seq,
-        read: Seq,
-        read_n: u64,
-        turn: &mut Turn<'_>,
-    ) {
-        let user = &request.asker.user;
-        let known = self.marks.entry(user.id).or_default();
-        *known = (known.0.max(delivered), known.1.max(read));
-        let known = *known;
-        let audience = if self.roster.len() <= limits::RECEIPT_MEMBERS_MAX {
-            self.roster.audience()
-        } else {
-            Arc::from([user.id])
-        };
-        let new = !self.pending.marks.contains_key(&user.id);
-        let mark = self.pending.marks.entry(user.id).or_default();
-        let connection = request.asker.connection;
-        let alone = new || mark.except == Some(connection);
-        mark.name.clone_from(&user.name);
-        mark.except = alone.then_some(connection);
-        mark.told = known;
-        mark.delivered = mark.delivered.max(delivered);
-        mark.read = mark.read.max(read);
-        mark.read_n = mark.read_n.max(read_n);
-        mark.audience = Some(audience);
-        mark.waiting.push(request.key);
-        turn.touched.push(self.id);
     }
 }

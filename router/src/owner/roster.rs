@@ -397,6 +397,7 @@ fn created<'n>(
         user: user.to_owned().into(),
         role: event::role_name(role).into(),
         joined_seq: 1,
+        ..v1::Member::default()
     };
     v1::What::Created(v1::Created {
         kind: kind.into(),

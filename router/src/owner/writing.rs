@@ -231,7 +231,7 @@ impl Conversation {
     ) -> Result<(), throng_wire::DecodeError> {
         let Applied { projections, left } = self.roster.apply(self.id, &row)?;
         for user in &left {
-            self.marks.remove(user);
+            self.marks.forget(*user);
         }
         let mut users = self.roster.audience();
         if !left.is_empty() {
@@ -240,6 +240,7 @@ impl Conversation {
         draft.work.projections.extend(projections);
         draft.work.left.extend(left.iter().map(|user| (*user, row.seq, row.n)));
         self.known.push(&row);
+        draft.work.sent(&row);
         draft.work.heard.push(Heard { row: row.clone(), users, except: Some(except) });
         draft.rows.push(row);
         Ok(())
@@ -343,6 +344,7 @@ impl Conversation {
         self.dirty = Some(batch.window);
         turn.counters.committed(turn.now.mono_ms - batch.began_ms, batch.rows.len());
         for row in batch.rows {
+            self.marks.sent(&row);
             self.tail.push(row);
         }
         for ack in batch.acks {

@@ -2,13 +2,13 @@
 
 use proptest::prelude::*;
 use throng_store::embedded::{Config, Embedded};
-use throng_store::{ConvId, Projection, Seq, Store, UserId};
+use throng_store::{AppendOutcome, ConvId, Projection, Seq, Store, UserId, Watermarks};
 use throng_wire::{Protobuf, v1};
 
 use crate::limits;
 use crate::owner::event::user_id;
-use crate::owner::testing::{Bench, CONV, named, phone, stored};
-use crate::owner::{Op, What};
+use crate::owner::testing::{Bench, CONV, Ending, named, phone, stored};
+use crate::owner::{Op, Refusal, What};
 
 /// (user, delivered, read) of the receipts delivered, and to how many users.
 fn receipts(bench: &Bench) -> Vec<(String, Seq, Seq, usize)> {
@@ -94,6 +94,107 @@ fn in_a_group_of_the_limit_all_are_told_and_in_a_larger_one_only_oneself() {
         bench.ask("1", conv, Op::Read(1));
         assert_eq!(receipts(&bench), [("1".into(), 1, 1, told)]);
     }
+}
+
+/// Watermarks (user, delivered, read) as `members` says them.
+fn listed(bench: &mut Bench, conv: ConvId) -> Vec<(String, Seq, Seq)> {
+    let request = bench.ask("alice", conv, Op::Members { after: None, limit: 10 });
+    let Some(v1::Body::Members(page)) = bench.answers.get(&request) else { panic!("not members") };
+    let marks = |member: &v1::Member<'_>| (member.user.to_string(), member.delivered, member.read);
+    let mut all: Vec<_> = page.items.iter().map(marks).collect();
+    all.sort();
+    all
+}
+
+fn marks(pairs: [(&str, Seq, Seq); 2]) -> [(String, Seq, Seq); 2] {
+    pairs.map(|(user, delivered, read)| (user.into(), delivered, read))
+}
+
+#[test]
+fn who_sends_has_read_up_to_it_and_nobody_is_told() {
+    let mut bench = Bench::new();
+    let conv = bench.group(&["alice", "bob"]);
+    bench.send("bob", conv);
+    bench.send("alice", conv);
+    assert_eq!(listed(&mut bench, conv), marks([("alice", 3, 3), ("bob", 2, 2)]));
+    let again = bench.ask("alice", conv, Op::Read(3));
+    assert!(bench.is_ok(again) && receipts(&bench).is_empty());
+    let written = bench.projected.iter().any(|one| {
+        let Projection::Mark { user, read_seq: 3, read_n: 2, .. } = one else { return false };
+        *user == user_id("alice")
+    });
+    assert!(written);
+}
+
+#[test]
+fn a_mark_made_with_an_own_message_under_way_is_told() {
+    let mut bench = Bench::new();
+    let conv = bench.group(&["alice", "bob"]);
+    bench.smooth = false;
+    bench.send("bob", conv);
+    bench.end_append(Ending::Becomes(AppendOutcome::Ok));
+    bench.fence_now();
+    bench.send("alice", conv);
+    bench.end_append(Ending::Becomes(AppendOutcome::Ok));
+    bench.fence_now();
+    let request = bench.ask("bob", conv, Op::Read(3));
+    bench.end_projections();
+    bench.end_projections();
+    assert!(bench.is_ok(request));
+    assert_eq!(receipts(&bench), [("bob".into(), 3, 3, 2)]);
+    assert_eq!(bench.delivered.last().and_then(|told| told.except), Some(phone("bob")));
+}
+
+#[test]
+fn a_mark_known_already_is_answered_when_it_is_written() {
+    let mut bench = Bench::new();
+    let conv = bench.group(&["alice", "bob"]);
+    bench.smooth = false;
+    bench.send("alice", conv);
+    bench.end_append(Ending::Becomes(AppendOutcome::Ok));
+    bench.fence_now();
+    let request = bench.ask("alice", conv, Op::Read(2));
+    assert!(!bench.answered_at_all(request));
+    bench.end_projections();
+    assert!(bench.is_ok(request) && receipts(&bench).is_empty());
+}
+
+#[test]
+fn own_messages_whose_after_work_was_lost_are_read_when_it_is_redone() {
+    let mut bench = Bench::new();
+    stored(&mut bench, CONV, &["alice", "bob"], 5, 3);
+    bench.recover(CONV);
+    let read = Watermarks { delivered_seq: 5, read_seq: 5 };
+    assert_eq!(bench.marks.get(&(CONV, user_id("alice"))), Some(&read));
+    assert_eq!(listed(&mut bench, CONV), marks([("alice", 5, 5), ("bob", 0, 0)]));
+}
+
+#[test]
+fn watermarks_are_remembered_by_a_later_owner_and_not_told_again() {
+    let mut bench = Bench::new();
+    let conv = bench.group(&["alice", "bob"]);
+    bench.send("alice", conv);
+    bench.ask("bob", conv, Op::Delivered(2));
+    bench.restart();
+    bench.delivered.clear();
+    let request = bench.ask("bob", conv, Op::Delivered(2));
+    assert!(bench.is_ok(request) && receipts(&bench).is_empty());
+    bench.ask("bob", conv, Op::Read(1));
+    assert_eq!(receipts(&bench), [("bob".into(), 2, 1, 2)]);
+    assert_eq!(listed(&mut bench, conv), marks([("alice", 2, 2), ("bob", 2, 1)]));
+}
+
+#[test]
+fn watermarks_that_cannot_be_read_are_unavailable_and_asked_for_again() {
+    let mut bench = Bench::new();
+    let conv = bench.group(&["alice", "bob"]);
+    bench.deaf = true;
+    let members = bench.ask("bob", conv, Op::Members { after: None, limit: 10 });
+    let mark = bench.ask("bob", conv, Op::Read(1));
+    assert_eq!(bench.refusal(members), Some(Refusal::Unavailable));
+    assert_eq!(bench.refusal(mark), Some(Refusal::Unavailable));
+    bench.deaf = false;
+    assert_eq!(listed(&mut bench, conv), marks([("alice", 0, 0), ("bob", 0, 0)]));
 }
 
 #[test]
@@ -231,7 +332,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
 
     #[test]
-    fn unread_is_the_messages_after_the_read_mark_and_the_joining(steps in steps()) {
+    fn unread_is_the_messages_after_the_read_mark_the_own_ones_and_the_joining(steps in steps()) {
         let mut bench = Bench::new();
         let silent: Vec<String> = (0..SILENT).map(|number| number.to_string()).collect();
         let members: Vec<&str> = USERS.into_iter().chain(silent.iter().map(String::as_str)).collect();
@@ -246,6 +347,7 @@ proptest! {
                 Step::Send(user) if oracle.joined[user] > 0 => {
                     bench.send(USERS[user], conv);
                     oracle.counts.push(true);
+                    oracle.read[user] = head + 1;
                 }
                 Step::Read(user, seq) if oracle.joined[user] > 0 => {
                     bench.ask(USERS[user], conv, Op::Read(seq));

@@ -1,17 +1,19 @@
 //! A store and a clock for tests of the machine: it does what the outputs say, when told to.
 
+mod asking;
+
 use std::collections::{BTreeMap, HashMap};
 
 use throng_store::{
     Append, AppendOutcome, ConvId, ConvRow, FenceOutcome, MemberRow, Projection, Range, Row, Seq,
-    Tag, UserId,
+    Tag, UserId, Watermarks,
 };
 use throng_wire::{Protobuf, id, v1};
 
 use super::event::{self, user_id};
 use super::{
     Adopt, Asker, Connection, Delivery, Head, Key, Loaded, Named, Now, Op, Order, Output, Owner,
-    PageRequest, Refusal, Request, Settings, Span, What, Write,
+    Refusal, Request, Settings, What, Write,
 };
 use crate::limits::{Limits, TAIL_ROWS};
 use crate::partition::partition_of;
@@ -89,6 +91,7 @@ pub(crate) struct Bench {
     pub(crate) rows: HashMap<ConvId, Vec<Row>>,
     pub(crate) convs: HashMap<ConvId, ConvRow>,
     pub(crate) members: BTreeMap<(ConvId, UserId), MemberRow>,
+    pub(crate) marks: HashMap<(ConvId, UserId), Watermarks>,
     pub(crate) projected: Vec<Projection>,
     pub(crate) appends: Vec<(Tag, Append)>,
     pub(crate) projecting: Vec<ConvId>,
@@ -127,6 +130,7 @@ impl Bench {
             rows: HashMap::new(),
             convs: HashMap::new(),
             members: BTreeMap::new(),
+            marks: HashMap::new(),
             projected: Vec::new(),
             appends: Vec::new(),
             projecting: Vec::new(),
@@ -286,6 +290,12 @@ impl Bench {
                 let count = (!self.deaf).then_some(self.conversations);
                 self.owner.counted(now, conv, user, count, out);
             }
+            Output::Watermarks { conv, users } => {
+                self.reads += 1;
+                let of = |user| self.marks.get(&(conv, user)).copied().unwrap_or_default();
+                let found = users.into_iter().map(|user| (user, of(user))).collect();
+                self.owner.watermarks(now, conv, (!self.deaf).then_some(found), out);
+            }
             Output::Append { append, tag } if self.smooth => {
                 self.write(&append);
                 self.owner.appended(now, tag, AppendOutcome::Ok, out);
@@ -327,7 +337,12 @@ impl Bench {
                 Projection::Member { conv, row, .. } => {
                     self.members.insert((*conv, row.user), row.clone());
                 }
-                Projection::Listed { .. } | Projection::Touch { .. } | Projection::Mark { .. } => {}
+                Projection::Mark { user, conv, delivered_seq, read_seq, .. } => {
+                    let marks = self.marks.entry((*conv, *user)).or_default();
+                    marks.delivered_seq = marks.delivered_seq.max(*delivered_seq);
+                    marks.read_seq = marks.read_seq.max(*read_seq);
+                }
+                Projection::Listed { .. } | Projection::Touch { .. } => {}
             }
         }
     }
@@ -355,88 +370,6 @@ impl Bench {
         }
         rows.truncate(limit);
         rows
-    }
-
-    // ------------------------------------------------------------ asking in few words
-
-    /// A group whose owner is the first member.
-    pub(crate) fn group(&mut self, members: &[&str]) -> ConvId {
-        let id = self.fresh_id();
-        let conv = ConvId(id::group_conv(members[0], &id));
-        let request = self.ask(members[0], conv, create(id, &members[1..]));
-        assert_eq!(self.acked(request), (1, false));
-        conv
-    }
-
-    pub(crate) fn send(&mut self, user: &str, conv: ConvId) -> u64 {
-        let id = self.fresh_id();
-        self.ask(user, conv, message(user, id, "hi"))
-    }
-
-    pub(crate) fn send_ordered(
-        &mut self,
-        user: &str,
-        conv: ConvId,
-        number: u64,
-        first: bool,
-    ) -> u64 {
-        let id = self.fresh_id();
-        let order = Some(Order { number, first });
-        self.ask_ordered(user, conv, message(user, id, "hi"), order)
-    }
-
-    /// A change of the group.
-    pub(crate) fn change(&mut self, user: &str, conv: ConvId, what: What) -> u64 {
-        let client_msg_id = self.fresh_id();
-        self.ask(user, conv, Op::Write(Write { client_msg_id, digest: [1; 8], what }))
-    }
-
-    pub(crate) fn history(&mut self, user: &str, conv: ConvId, span: Span, limit: usize) -> u64 {
-        let page = PageRequest { span, limit, bytes_max: 1 << 16, bare: false };
-        self.ask(user, conv, Op::History(page))
-    }
-
-    /// (seq, duplicate) of an ack.
-    pub(crate) fn acked(&self, request: u64) -> (Seq, bool) {
-        match self.answers.get(&request) {
-            Some(v1::Body::Ack(ack)) => (ack.seq, ack.duplicate),
-            other => panic!("not an ack: {other:?}"),
-        }
-    }
-
-    pub(crate) fn page(&self, request: u64) -> &v1::Page<'static> {
-        match self.answers.get(&request) {
-            Some(v1::Body::History(page)) => page,
-            other => panic!("not a page: {other:?}"),
-        }
-    }
-
-    pub(crate) fn seqs(&self, request: u64) -> Vec<Seq> {
-        self.page(request).events.iter().map(|event| event.seq).collect()
-    }
-
-    pub(crate) fn is_ok(&self, request: u64) -> bool {
-        matches!(self.answers.get(&request), Some(v1::Body::Ok(_)))
-    }
-
-    pub(crate) fn refusal(&self, request: u64) -> Option<Refusal> {
-        self.refusals.get(&request).copied()
-    }
-
-    pub(crate) fn answered_at_all(&self, request: u64) -> bool {
-        self.answers.contains_key(&request)
-    }
-
-    /// Seqs of the events delivered, in order.
-    pub(crate) fn delivered_seqs(&self) -> Vec<Seq> {
-        self.delivered.iter().filter_map(delivered_event).collect()
-    }
-}
-
-fn delivered_event(delivery: &Delivery) -> Option<Seq> {
-    match v1::ServerFrame::decode(&delivery.frame).unwrap().body {
-        Some(v1::Body::Event(event)) => Some(event.seq),
-        _ => None,
     }
 }
 
