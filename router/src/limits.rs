@@ -3,7 +3,7 @@
 //! What an operator may change is in [`Limits`]; the constants here are its defaults, and the
 //! bounds that nothing outside needs to know.
 
-use throng_store::limits as store;
+use throng_store::{PageLimit, limits as store};
 use throng_wire::limits as wire;
 
 /// Members of a group by default.
@@ -56,10 +56,11 @@ pub const CLOCK_AHEAD_MS_MAX: u64 = wire::MSG_ID_AHEAD_MAX_MS;
 /// An id's time may be this far behind the owner's clock.
 pub const ID_AGE_MS_MAX: u64 = wire::MSG_ID_AGE_MAX_MS;
 
-/// Rows that the search for one id may read from the store.
+/// Rows older than [`KNOWN_IDS_AGE_MS`] among which a repeated id is sought in the store; beyond
+/// them it is `sync_first`.
 pub const SCAN_ROWS_MAX: usize = 8_192;
 
-/// Rows that one read of such a search asks for.
+/// Rows that one read of a search asks for.
 pub const SCAN_PAGE_ROWS: usize = store::PAGE_ROWS_MAX;
 
 /// Ids of a conversation that stay in memory however old they are.
@@ -73,6 +74,19 @@ pub const KNOWN_IDS_MAX: usize = 1 << 20;
 
 /// Rows read when a conversation is loaded.
 pub const TAIL_ROWS: usize = 128;
+
+/// What is read of the log when a conversation is loaded: no more bytes than are kept in memory.
+pub const TAIL: PageLimit = PageLimit { rows: TAIL_ROWS, bytes: TAIL_BYTES_MAX };
+
+/// Rows of one read that brings projections up to date.
+pub const OLDER: PageLimit = PageLimit { rows: SCAN_PAGE_ROWS, bytes: store::PAGE_BYTES_MAX };
+
+/// Conversations that one owner worker reads from the store at the same time; beyond it, what asks
+/// for one that is not in memory is `overloaded`: one `sync` may name a hundred.
+pub const LOADS_MAX: usize = 1_024;
+
+/// Reads for pages that one owner worker has under way; beyond it, pages are `overloaded`.
+pub const PAGE_READS_MAX: usize = 1_024;
 
 /// Rows that loading may read to bring projections up to date.
 pub const CATCH_UP_ROWS_MAX: usize = 64 * 1024;
@@ -108,10 +122,17 @@ pub const CURSOR_AGE_MS_MAX: u64 = 30 * 24 * 60 * 60 * 1000;
 /// Conversations that a home reads from the store at a time.
 pub const LIST_PAGE_ROWS: usize = 256;
 
-/// Lists that one home worker makes at the same time, and that may wait for their turn.
-pub const LISTS_MAX: usize = 64;
-/// See [`LISTS_MAX`].
+/// Lists of connections that begin that one home worker makes at the same time.
+pub const WELCOMES_MAX: usize = 32;
+
+/// Other lists that one home worker makes at the same time: they take nothing from who connects.
+pub const LISTS_MAX: usize = 32;
+
+/// Lists of either sort that may wait for their turn.
 pub const LISTS_WAITING_MAX: usize = 16 * 1024;
+
+/// Of them those of one user: two for each device by default.
+pub const USER_LISTS_WAITING_MAX: usize = 2 * DEVICES_MAX;
 
 /// Batches in the mailbox of an actor.
 pub const MAILBOX_BATCHES: usize = 1_024;
@@ -133,9 +154,21 @@ pub const LINK_REQUESTS: u64 = 4_096;
 /// See [`LINK_REQUESTS`].
 pub const LINK_REQUEST_BYTES: u64 = 16 * 1024 * 1024;
 
-/// Bytes of answers that may wait for one link's edge to read. Beyond it nothing more is read from
-/// the edge, so that only what is under way is added.
-pub const LINK_REPLY_BYTES: usize = 16 * 1024 * 1024;
+/// Bytes that the answers of one link's reads may take together, from when they are asked until
+/// they are on their way; beyond it reads wait for those before them.
+pub const LINK_ANSWER_BYTES: usize = 32 * 1024 * 1024;
+
+/// Bytes of every other answer: the largest is a page of changes.
+pub const SHORT_ANSWER_BYTES: usize = 16 * 1024;
+
+/// Bytes of a page beside its events: what is around each, and the page's own fields.
+pub const PAGE_AROUND_BYTES: usize = 8 * 1024;
+
+/// A conversation and a head in a page of changes: a UUID as text, a number, tags and lengths.
+const CHANGE_BYTES: usize = 2 + (2 + 36) + (1 + 10);
+
+/// A member in a page of members, as in [`CHANGE_BYTES`]: name, role, number.
+const MEMBER_BYTES: usize = 2 + (2 + wire::NAME_BYTES_MAX) + (2 + 6) + (1 + 10);
 
 /// Time to live of a request that names none.
 pub const REQUEST_DEADLINE_MS: u32 = 10_000;
@@ -174,13 +207,30 @@ impl Default for Limits {
 const _: () = assert!(BATCH_ROWS_MAX >= 2);
 // A message always fits an empty batch.
 const _: () = assert!(TEXT_BYTES_MAX * 2 < BATCH_BYTES_MAX);
+// The recoveries of a start leave room for loads that somebody waits for.
+const _: () = assert!(RECOVERIES * 2 <= LOADS_MAX);
+// Neither a sync of unknown conversations nor the pages of one conversation take all the room.
+const _: () = assert!(wire::SYNC_CONVS_MAX * 4 <= LOADS_MAX && READS_MAX * 4 <= PAGE_READS_MAX);
 // Loading sees every row that may be uncommitted: at most one append.
 const _: () = assert!(TAIL_ROWS > BATCH_ROWS_MAX);
 // What is forgotten by age is not needed to tell a fresh id from a repeated one: an id that took up
 // to a minute to arrive is settled without a read.
 const _: () = assert!(KNOWN_IDS_AGE_MS >= CLOCK_AHEAD_MS_MAX + 60 * 1000);
 const _: () = assert!(KNOWN_IDS_KEPT >= TAIL_ROWS_MAX && KNOWN_IDS_MAX > KNOWN_IDS_KEPT);
+// What is kept anyway does not use up the search for a late retry, nor that the memory for the new.
+const _: () = assert!(KNOWN_IDS_KEPT < SCAN_ROWS_MAX && SCAN_ROWS_MAX < KNOWN_IDS_MAX / 16);
 // One conversation never fills the cache.
 const _: () = assert!(TAIL_BYTES_MAX * 16 <= CACHE_BYTES);
 // Otherwise the list of one's own receipts would be touched without members being told.
 const _: () = assert!(RECEIPT_MEMBERS_MAX <= TOUCH_MEMBERS_MAX);
+// The largest read, a sync of which each page is one event of the largest size, can go at all.
+const _: () = assert!(
+    wire::SYNC_CONVS_MAX * (wire::EVENT_BYTES_MAX + PAGE_AROUND_BYTES) <= LINK_ANSWER_BYTES
+);
+// All answers of one link: no edge that does not read takes more memory.
+const _: () =
+    assert!(LINK_ANSWER_BYTES + LINK_REQUESTS as usize * SHORT_ANSWER_BYTES <= 96 * 1024 * 1024);
+// What is reserved is what it takes.
+const _: () = assert!(wire::PAGE_ITEMS_MAX as usize * CHANGE_BYTES + 1024 <= SHORT_ANSWER_BYTES);
+const _: () = assert!(wire::PAGE_ITEMS_MAX as usize * MEMBER_BYTES + 1024 <= PAGE_BYTES_MAX);
+const _: () = assert!(wire::PAGE_EVENTS_MAX as usize * 16 + 1024 <= PAGE_AROUND_BYTES);

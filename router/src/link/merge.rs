@@ -13,6 +13,8 @@ pub(crate) struct Merge {
     /// Conversations in the order asked, and their pages: each one item of a `SyncPage`.
     parts: Vec<(ConvId, Option<Bytes>)>,
     missing: usize,
+    /// Of the pages so far.
+    bytes: usize,
     /// One of the owners could not answer; then the whole fails, and is asked again.
     failed: Option<Refusal>,
 }
@@ -21,17 +23,19 @@ impl Merge {
     /// Pages of these conversations are asked.
     pub(crate) fn new(convs: impl Iterator<Item = ConvId>) -> Self {
         let parts: Vec<_> = convs.map(|conv| (conv, None)).collect();
-        Self { missing: parts.len(), parts, failed: None }
+        Self { missing: parts.len(), parts, bytes: 0, failed: None }
     }
 
-    /// An owner answered. Whether that was the last.
+    /// An owner answered. Whether that was the last. A page for which there is no room any more is
+    /// kept without its events.
     pub(crate) fn put(&mut self, part: u32, body: Bytes, refusal: Option<Refusal>) -> bool {
         let Some((conv, page)) = self.parts.get_mut(part as usize) else { return false };
         if page.is_some() {
             return false;
         }
         *page = Some(match refusal {
-            None => body,
+            None if self.bytes == 0 || self.bytes + body.len() <= SYNC_BYTES_MAX => body,
+            None => without_events(&body),
             // Not a member: a page without events, head or first seq.
             Some(Refusal::NotMember) => {
                 stub(&v1::Page { conv: text(*conv), ..v1::Page::default() })
@@ -41,6 +45,7 @@ impl Merge {
                 Bytes::new()
             }
         });
+        self.bytes += page.as_ref().map_or(0, Bytes::len);
         self.missing -= 1;
         self.missing == 0
     }
@@ -50,13 +55,9 @@ impl Merge {
         if let Some(refusal) = self.failed {
             return (refusal.frame(), Some(refusal));
         }
-        let mut pages = Vec::new();
+        let mut pages = Vec::with_capacity(self.bytes);
         for page in self.parts.into_iter().filter_map(|(_, page)| page) {
-            if pages.len() + page.len() <= SYNC_BYTES_MAX || pages.is_empty() {
-                pages.extend_from_slice(&page);
-            } else {
-                pages.extend_from_slice(&without_events(&page));
-            }
+            pages.extend_from_slice(&page);
         }
         let mut out = Vec::with_capacity(pages.len() + 8);
         event::write_sync(&pages, &mut out);

@@ -19,16 +19,6 @@ pub(crate) enum Reply {
     Evict { connection: Connection, too_many: bool },
 }
 
-impl Reply {
-    /// Bytes that wait with it.
-    pub(crate) fn bytes(&self) -> usize {
-        match self {
-            Self::Answer { body, .. } => body.len(),
-            Self::Evict { .. } => 0,
-        }
-    }
-}
-
 /// A frame for connections of one link. `slots`, `sessions` and `users` are of equal length.
 #[derive(Debug)]
 pub(crate) struct OutgoingHint {

@@ -1,34 +1,32 @@
 //! One link's task: reads requests, hands them to actors in batches, writes what they say.
 
 use std::borrow::Cow;
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use throng_store::ConvId;
+use throng_wire::SessionClose;
 use throng_wire::limits::{ANSWER_BYTES_MAX, LINK_FRAME_BYTES_MAX, OUTBOX_BYTES_MAX};
 use throng_wire::link::{
     self, Beacon, Bye, CreditGranter, Evict, FrameReader, KindError, LengthError, OutboxFull,
-    Overspent, ToEdge, ToRouter,
+    Overspent, ToEdge,
 };
-use throng_wire::{SessionClose, v1};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
-use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::watch;
 use tokio::time::{MissedTickBehavior, interval};
 
-use super::decode::{self, Target, named};
-use super::merge::Merge;
 use super::queue::{LinkQueue, Links, Reply};
+use super::receive::Asked;
+use super::under_way::UnderWay;
 use crate::actor::Mailboxes;
-use crate::actor::home::{Call, HomeMessage, Registration};
+use crate::actor::home::{Call, HomeMessage};
 use crate::actor::owner::OwnerMessage;
 use crate::clock::Clock;
-use crate::home::cursor::Cursor;
 use crate::limits::{self, Limits};
-use crate::owner::{Asker, Connection, Key, Named, Op, Order, Refusal, Request, event};
+use crate::owner::{Connection, Refusal, Request};
 
 /// What all links of a router share.
 #[derive(Debug)]
@@ -88,29 +86,27 @@ const READ_BYTES: usize = 64 * 1024;
 /// Between beacons.
 const BEACON: Duration = Duration::from_secs(1);
 
-/// A request under way.
-#[derive(Debug)]
-struct Pending {
-    frame_bytes: usize,
-    merge: Option<Merge>,
-}
+/// For an edge to read what waited when its link ends.
+const GOODBYE: Duration = Duration::from_secs(5);
+
+// A router that stops waits for its links.
+const _: () = assert!(GOODBYE.as_millis() < limits::STOP_MS as u128);
 
 /// One link.
-struct Link {
-    number: u32,
-    shared: Arc<Shared>,
+pub(super) struct Link {
+    pub(super) number: u32,
+    pub(super) shared: Arc<Shared>,
     queue: Arc<LinkQueue>,
     /// The edge has introduced itself.
-    open: bool,
-    credit: CreditGranter,
-    outbox: link::Outbox,
+    pub(super) open: bool,
+    pub(super) credit: CreditGranter,
+    pub(super) outbox: link::Outbox,
     /// Replies for which the outbox has no room yet.
     replies: VecDeque<Reply>,
-    reply_bytes: usize,
-    pending: HashMap<u64, Pending>,
+    pub(super) under_way: UnderWay<Asked>,
     /// Requests of this turn, by worker.
-    requests: Vec<Vec<(ConvId, Request)>>,
-    calls: Vec<Vec<Call>>,
+    pub(super) requests: Vec<Vec<(ConvId, Request)>>,
+    pub(super) calls: Vec<Vec<Call>>,
     hint_number: u64,
 }
 
@@ -130,8 +126,7 @@ pub(crate) async fn serve(
         credit: CreditGranter::new(limits::LINK_REQUESTS, limits::LINK_REQUEST_BYTES),
         outbox: link::Outbox::new(),
         replies: VecDeque::new(),
-        reply_bytes: 0,
-        pending: HashMap::new(),
+        under_way: UnderWay::default(),
         requests: shared.owners.all().map(|_| Vec::new()).collect(),
         calls: shared.homes.all().map(|_| Vec::new()).collect(),
         hint_number: 0,
@@ -162,7 +157,7 @@ impl Link {
         let queue = Arc::clone(&self.queue);
         loop {
             tokio::select! {
-                read = reader.read(&mut input), if self.reply_bytes <= limits::LINK_REPLY_BYTES => {
+                read = reader.read(&mut input) => {
                     let read = read?;
                     if read == 0 {
                         return Ok(());
@@ -170,7 +165,7 @@ impl Link {
                     let result = self.receive(&mut frames, &input[..read]);
                     self.dispatch().await;
                     if let Err(error) = result {
-                        return self.goodbye(&mut writer, error).await;
+                        return self.goodbye(&mut writer, &output[written..], error).await;
                     }
                 }
                 wrote = writer.write(&output[written..]), if written < output.len() => {
@@ -179,10 +174,15 @@ impl Link {
                 () = queue.woken() => {}
                 _ = beacons.tick(), if self.open => self.beacon()?,
                 _ = stop.changed() => {
-                    return self.goodbye(&mut writer, LinkError::Stopping).await;
+                    let rest = &output[written..];
+                    return self.goodbye(&mut writer, rest, LinkError::Stopping).await;
                 }
             }
             self.take_in()?;
+            while self.ask_held() {
+                self.dispatch().await;
+                self.take_in()?;
+            }
             if written == output.len() {
                 output.clear();
                 output.shrink_to(WRITE_BYTES);
@@ -192,237 +192,78 @@ impl Link {
         }
     }
 
-    /// Tells the edge why, as far as it still reads.
+    /// Tells the edge what waits for it, of which `rest` may begin within a frame, and then why the
+    /// link ends: as far as it still reads. Hints are left out; the log has what they say.
     async fn goodbye(
         &mut self,
         writer: &mut (impl AsyncWrite + Unpin),
+        rest: &[u8],
         error: LinkError,
     ) -> Result<(), LinkError> {
-        self.take_in()?;
-        let reason = error.to_string();
-        self.outbox.push(&ToEdge::Bye(Bye { reason: reason.into() }))?;
-        let mut output = Vec::new();
-        while !self.outbox.is_empty() {
-            output.clear();
-            self.outbox.fill(WRITE_BYTES, &mut output);
-            tokio::time::timeout(BEACON, writer.write_all(&output))
-                .await
-                .map_err(|_| io::Error::from(io::ErrorKind::TimedOut))??;
-        }
+        let told = tokio::time::timeout(GOODBYE, self.tell_rest(writer, rest, error.to_string()));
+        told.await.map_err(|_| io::Error::from(io::ErrorKind::TimedOut))??;
         Err(error)
+    }
+
+    async fn tell_rest(
+        &mut self,
+        writer: &mut (impl AsyncWrite + Unpin),
+        rest: &[u8],
+        reason: String,
+    ) -> Result<(), LinkError> {
+        let mut output = rest.to_vec();
+        loop {
+            writer.write_all(&output).await?;
+            output.clear();
+            self.take_replies()?;
+            if self.outbox.is_empty() {
+                break;
+            }
+            self.outbox.fill(WRITE_BYTES, &mut output);
+        }
+        ToEdge::Bye(Bye { reason: reason.into() }).encode(&mut output).map_err(OutboxFull::from)?;
+        Ok(writer.write_all(&output).await?)
     }
 
     fn beacon(&mut self) -> Result<(), LinkError> {
         Ok(self.outbox.push(&ToEdge::Beacon(Beacon { number: self.hint_number }))?)
     }
 
-    fn receive(&mut self, frames: &mut FrameReader, mut input: &[u8]) -> Result<(), LinkError> {
-        while let Some(frame) = frames.next(&mut input)? {
-            let frame_bytes = link::HEADER_BYTES + frame.payload.len();
-            self.frame(ToRouter::decode(frame)?, frame_bytes)?;
-        }
-        Ok(())
-    }
-
-    fn frame(&mut self, frame: ToRouter<'_>, frame_bytes: usize) -> Result<(), LinkError> {
-        match frame {
-            ToRouter::Hello(hello) if !self.open => self.hello(&hello),
-            ToRouter::Bye(bye) => Err(LinkError::Bye(bye.reason.into_owned())),
-            _ if !self.open => Err(LinkError::Protocol("the link begins with hello")),
-            ToRouter::Hello(_) => Err(LinkError::Protocol("hello was said already")),
-            ToRouter::Register(register) => self.register(register, frame_bytes),
-            ToRouter::Unregister(unregister) => self.unregister(&unregister),
-            ToRouter::Request(request) => self.request(&request, frame_bytes),
-        }
-    }
-
-    fn hello(&mut self, hello: &link::Hello<'_>) -> Result<(), LinkError> {
-        let version = link::negotiate(hello.version_min, hello.version_max)
-            .ok_or(LinkError::Protocol("this router and this edge have no version in common"))?;
-        let granted = self.credit.granted();
-        self.outbox.push(&ToEdge::Welcome(link::Welcome {
-            version,
-            incarnation: self.shared.incarnation,
-            requests: granted.requests,
-            bytes: granted.bytes,
-            log_id: Cow::Borrowed(&self.shared.log_id),
-        }))?;
-        self.open = true;
-        Ok(())
-    }
-
-    fn begin(&mut self, request: u64, frame_bytes: usize) -> Result<(), LinkError> {
-        self.credit.receive(frame_bytes)?;
-        let pending = Pending { frame_bytes, merge: None };
-        if self.pending.insert(request, pending).is_some() {
-            return Err(LinkError::Protocol("a request number that is under way"));
-        }
-        Ok(())
-    }
-
-    fn connection(&self, session: &link::Session<'_>) -> Connection {
-        Connection { link: self.number, slot: session.slot, session: session.session }
-    }
-
-    fn register(
+    /// Answers in an actor's place, or as one.
+    pub(super) fn answer(
         &mut self,
-        register: link::Register<'_>,
-        frame_bytes: usize,
-    ) -> Result<(), LinkError> {
-        self.begin(register.request, frame_bytes)?;
-        let session = register.session.ok_or(LinkError::Protocol("no session"))?;
-        let user = user(&session)?;
-        let registration = Registration {
-            request: register.request,
-            connection: self.connection(&session),
-            device: session.device.into(),
-            cursor: Cursor::decode(&register.cursor),
-            session_id: register.session_id,
-            user,
-        };
-        self.call(registration.user.id, Call::Register(registration));
-        Ok(())
-    }
-
-    fn unregister(&mut self, unregister: &link::Unregister<'_>) -> Result<(), LinkError> {
-        let session = unregister.session.as_ref().ok_or(LinkError::Protocol("no session"))?;
-        let (user, connection) = (user(session)?, self.connection(session));
-        self.call(user.id, Call::Unregister { user: user.id, connection });
-        Ok(())
-    }
-
-    fn call(&mut self, user: throng_store::UserId, call: Call) {
-        let worker = self.shared.homes.of_user(user);
-        self.calls[worker].push(call);
-    }
-
-    fn request(
-        &mut self,
-        request: &link::Request<'_>,
-        frame_bytes: usize,
-    ) -> Result<(), LinkError> {
-        self.begin(request.request, frame_bytes)?;
-        let session = request.session.as_ref().ok_or(LinkError::Protocol("no session"))?;
-        let user = user(session)?;
-        let limits = &self.shared.limits;
-        let number = request.request;
-        match decode::decode(&request.frame, &user.name, &session.device, limits) {
-            Err(refusal) => self.answer(number, 0, refusal.frame(), Some(refusal)),
-            Ok(Target::Ping) => {
-                let time_ms = self.shared.clock.now().wall_ms;
-                let pong = event::frame(v1::Body::Pong(v1::Pong { time_ms }));
-                self.answer(number, 0, pong, None);
-            }
-            Ok(Target::Home(op)) => {
-                let (link, user) = (self.number, user.id);
-                self.call(user, Call::Ask { request: number, link, user, op });
-            }
-            Ok(Target::Owner(conv, op)) => self.ask(request, session, user, 0, conv, op),
-            Ok(Target::Sync(parts)) => self.sync(request, session, &user, parts),
-        }
-        Ok(())
-    }
-
-    fn sync(
-        &mut self,
-        request: &link::Request<'_>,
-        session: &link::Session<'_>,
-        user: &Named,
-        parts: Vec<(ConvId, Op)>,
-    ) {
-        let merge = Merge::new(parts.iter().map(|(conv, _)| *conv));
-        if parts.is_empty() {
-            let (body, refusal) = merge.finish();
-            return self.answer(request.request, 0, body, refusal);
-        }
-        if let Some(pending) = self.pending.get_mut(&request.request) {
-            pending.merge = Some(merge);
-        }
-        for (part, (conv, op)) in (0..).zip(parts) {
-            self.ask(request, session, user.clone(), part, conv, op);
-        }
-    }
-
-    fn ask(
-        &mut self,
-        request: &link::Request<'_>,
-        session: &link::Session<'_>,
-        user: Named,
+        request: u64,
         part: u32,
-        conv: ConvId,
-        op: Op,
+        body: Bytes,
+        refusal: Option<Refusal>,
     ) {
-        let live_ms = match request.deadline_ms {
-            0 => limits::REQUEST_DEADLINE_MS,
-            live_ms => live_ms,
-        };
-        let order = Order { number: request.order, first: request.first };
-        let worker = self.shared.owners.of_conv(conv);
-        let request = Request {
-            key: Key { link: self.number, part, request: request.request },
-            asker: Asker {
-                user,
-                device: (&*session.device).into(),
-                connection: self.connection(session),
-            },
-            order: (order.number != 0).then_some(order),
-            deadline_ms: self.shared.clock.now().mono_ms + u64::from(live_ms),
-            op,
-        };
-        self.requests[worker].push((conv, request));
-    }
-
-    /// Hands the turn's requests to the actors. An owner whose mailbox is full refuses at once.
-    async fn dispatch(&mut self) {
-        for worker in 0..self.calls.len() {
-            let calls = std::mem::take(&mut self.calls[worker]);
-            if !calls.is_empty() {
-                // A home that has stopped answers nobody; the link will end, too.
-                let _ = self.shared.homes.get(worker).send(HomeMessage::Calls(calls)).await;
-            }
-        }
-        for worker in 0..self.requests.len() {
-            let requests = std::mem::take(&mut self.requests[worker]);
-            if requests.is_empty() {
-                continue;
-            }
-            let message = OwnerMessage::Requests(requests);
-            match self.shared.owners.get(worker).try_send(message) {
-                Ok(()) => {}
-                Err(TrySendError::Full(message)) => self.refuse(message, Refusal::Overloaded),
-                Err(TrySendError::Closed(message)) => self.refuse(message, Refusal::Unavailable),
-            }
+        let whole = self.under_way.answered(request, part, body, refusal);
+        if let Some((body, refusal)) = whole {
+            self.replies.push_back(Reply::Answer { request, part: 0, body, refusal });
         }
     }
 
-    fn refuse(&mut self, message: OwnerMessage, refusal: Refusal) {
-        let OwnerMessage::Requests(requests) = message else { return };
-        for (_, request) in requests {
-            let Key { request, part, .. } = request.key;
-            self.answer(request, part, refusal.frame(), Some(refusal));
-        }
-    }
-
-    fn answer(&mut self, request: u64, part: u32, body: Bytes, refusal: Option<Refusal>) {
-        self.put(Reply::Answer { request, part, body, refusal });
-    }
-
-    fn put(&mut self, reply: Reply) {
-        self.reply_bytes += reply.bytes();
-        self.replies.push_back(reply);
-    }
-
-    /// Moves what actors said to the outbox, as far as it has room.
-    fn take_in(&mut self) -> Result<(), LinkError> {
+    /// Moves answers of actors to the outbox, as far as it has room.
+    fn take_replies(&mut self) -> Result<(), LinkError> {
         for reply in self.queue.take_replies() {
-            self.put(reply);
+            match reply {
+                Reply::Answer { request, part, body, refusal } => {
+                    self.answer(request, part, body, refusal);
+                }
+                evict @ Reply::Evict { .. } => self.replies.push_back(evict),
+            }
         }
         while self.outbox.bytes() < OUTBOX_ANSWER_BYTES
             && let Some(reply) = self.replies.pop_front()
         {
-            self.reply_bytes -= reply.bytes();
             self.reply(reply)?;
         }
+        Ok(())
+    }
+
+    /// Moves what actors said to the outbox, as far as it has room.
+    fn take_in(&mut self) -> Result<(), LinkError> {
+        self.take_replies()?;
         while self.replies.is_empty()
             && self.outbox.bytes() < OUTBOX_HINT_BYTES
             && let Some(hint) = self.queue.take_hint()
@@ -443,23 +284,11 @@ impl Link {
     }
 
     fn reply(&mut self, reply: Reply) -> Result<(), LinkError> {
-        let (request, part, body, refusal) = match reply {
-            Reply::Answer { request, part, body, refusal } => (request, part, body, refusal),
+        let (request, body, refusal) = match reply {
+            Reply::Answer { request, body, refusal, .. } => (request, body, refusal),
             Reply::Evict { connection, too_many } => return self.evict(connection, too_many),
         };
-        let Some(pending) = self.pending.get_mut(&request) else { return Ok(()) };
-        let (body, refusal) = match pending.merge.take() {
-            None => (body, refusal),
-            Some(mut merge) => {
-                if !merge.put(part, body, refusal) {
-                    pending.merge = Some(merge);
-                    return Ok(());
-                }
-                merge.finish()
-            }
-        };
-        let frame_bytes = pending.frame_bytes;
-        self.pending.remove(&request);
+        let Some(frame_bytes) = self.under_way.finish(request) else { return Ok(()) };
         self.credit.finish(frame_bytes);
         Ok(self.outbox.push_answer(request, body.into(), refusal.is_some())?)
     }
@@ -475,8 +304,4 @@ impl Link {
             reason: reason.into(),
         }))?)
     }
-}
-
-fn user(session: &link::Session<'_>) -> Result<Named, LinkError> {
-    named(&session.user).map_err(|_| LinkError::Protocol("a session without a user"))
 }

@@ -1,8 +1,9 @@
 //! One conversation at its owner: its state, and what goes where.
 
 use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
 
-use throng_store::{ConvId, Epoch, PartitionId, Range, Row, Seq, Tag, UserId};
+use throng_store::{ConvId, Epoch, PageLimit, PartitionId, Range, Row, Seq, Tag, UserId};
 
 use super::after::AfterWork;
 use super::event;
@@ -38,6 +39,8 @@ pub(crate) struct Turn<'t> {
     pub(crate) fence: &'t mut Vec<ConvId>,
     /// Conversations with after-work to begin.
     pub(crate) touched: &'t mut Vec<ConvId>,
+    /// What the store was asked and has not answered.
+    pub(crate) under_way: &'t mut super::machine::UnderWay,
     /// What happened, for the metrics.
     pub(crate) counters: &'t mut super::machine::Counters,
     /// The partition is lost: set by whoever finds out.
@@ -86,7 +89,10 @@ pub(crate) struct Conversation {
     /// Requests that came while loading.
     pub(super) arrived: VecDeque<Request>,
     pub(super) tail: Tail,
+    /// With the events of the batch in flight: what the next event is judged by.
     pub(super) roster: Roster,
+    /// Without them, while they change it: what readers see.
+    pub(super) roster_before: Option<Box<Roster>>,
     pub(super) known: KnownIds,
     pub(super) senders: Senders,
     /// First seq that we assign ourselves.
@@ -96,8 +102,6 @@ pub(crate) struct Conversation {
     pub(super) batch: Option<Batch>,
     /// What the first of `waiting` needs to know is being read.
     pub(super) lookup: Option<u64>,
-    /// Rows read for the first of `waiting`.
-    pub(super) scanned_rows: usize,
     /// The first event, read to compare a retried creation with.
     pub(super) first_row: Option<Row>,
     /// How many conversations the first of `waiting`'s user has.
@@ -117,6 +121,7 @@ impl Conversation {
     /// Begins to load.
     pub(crate) fn new(id: ConvId, partition: PartitionId, turn: &mut Turn<'_>) -> Self {
         turn.out.push(Output::Load(id));
+        turn.under_way.loads += 1;
         turn.counters.loads += 1;
         Self {
             id,
@@ -125,13 +130,13 @@ impl Conversation {
             arrived: VecDeque::new(),
             tail: Tail::default(),
             roster: Roster::default(),
+            roster_before: None,
             known: KnownIds::default(),
             senders: Senders::default(),
             base: 1,
             waiting: VecDeque::new(),
             batch: None,
             lookup: None,
-            scanned_rows: 0,
             first_row: None,
             counted: None,
             reads: HashMap::new(),
@@ -147,6 +152,16 @@ impl Conversation {
     /// Whether it has a log.
     pub(crate) fn exists(&self) -> bool {
         self.tail.head() > 0
+    }
+
+    /// Who is a member by committed events.
+    pub(super) fn committed_roster(&self) -> &Roster {
+        self.roster_before.as_deref().unwrap_or(&self.roster)
+    }
+
+    /// All members by committed events.
+    pub(super) fn committed_audience(&mut self) -> Arc<[UserId]> {
+        self.roster_before.as_deref_mut().unwrap_or(&mut self.roster).audience()
     }
 
     /// Takes a request.
@@ -180,10 +195,10 @@ impl Conversation {
 
     pub(super) fn serve(&mut self, request: Request, turn: &mut Turn<'_>) {
         match request.op {
-            Op::Write(_) if self.waiting.len() >= limits::WAITING_MAX => {
+            Op::Write(_) | Op::Refused(_) if self.waiting.len() >= limits::WAITING_MAX => {
                 self.overloaded(&request, turn);
             }
-            Op::Write(_) => {
+            Op::Write(_) | Op::Refused(_) => {
                 self.waiting.push_back(request);
                 self.pump(turn);
             }
@@ -199,14 +214,16 @@ impl Conversation {
     pub(super) fn read(
         &mut self,
         range: Range,
-        limit: usize,
+        limit: impl Into<PageLimit>,
         pending: Pending,
         turn: &mut Turn<'_>,
     ) -> u64 {
         self.last_read += 1;
         self.reads.insert(self.last_read, pending);
         turn.counters.reads += 1;
-        turn.out.push(Output::Read { conv: self.id, read: self.last_read, range, limit });
+        turn.under_way.reads += 1;
+        let (conv, read, limit) = (self.id, self.last_read, limit.into());
+        turn.out.push(Output::Read { conv, read, range, limit });
         self.last_read
     }
 
@@ -281,7 +298,7 @@ impl Conversation {
 
     /// Whoever heard of it before sees that they have it; whoever did not, the hole.
     fn tell_head(&mut self, turn: &mut Turn<'_>) {
-        let users = self.roster.audience();
+        let users = self.committed_audience();
         if let Some(row) = self.tail.last() {
             let frame = event::event_frame(&self.id, row);
             turn.deliver(Delivery { frame, users, except: None });

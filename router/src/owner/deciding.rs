@@ -28,8 +28,8 @@ pub(super) enum Decision {
 
 /// What must be known first.
 pub(super) enum Lookup {
-    /// Whether a row below this seq has the id.
-    Scan(Seq),
+    /// Whether one of the rows below this seq has the id: so many of them.
+    Scan(Seq, usize),
     /// The first event.
     First,
     /// How many conversations the asker has.
@@ -71,31 +71,35 @@ impl Conversation {
         draft: &Draft,
         turn: &Turn<'_>,
     ) -> Result<Decision, Refusal> {
-        let Op::Write(write) = &request.op else { return Err(Refusal::Internal) };
         if request.deadline_ms <= turn.now.mono_ms {
             return Err(Refusal::Overloaded);
         }
         if !self.senders.admits(request.asker.connection, request.order) {
             return Err(Refusal::AfterFailed);
         }
+        let write = match &request.op {
+            Op::Write(write) => write,
+            Op::Refused(refusal) => return Err(*refusal),
+            _ => return Err(Refusal::Internal),
+        };
         let exists = self.exists() || !draft.rows.is_empty();
         let user = &request.asker.user;
         if exists && matches!(write.what, What::Create { .. }) {
             return self.created_before(user.id, write, turn);
         }
         if exists && self.roster.member(user.id).is_none() {
-            return Err(Refusal::NotMember);
+            return self.sent_before(user.id, write);
         }
         if !exists && !self.may_create(user, write) {
             return Err(Refusal::NotMember);
         }
         let made_ms = fresh(write, turn)?;
-        match self.known.find(user.id, &write.client_msg_id, made_ms) {
+        match self.known.find(user.id, &write.client_msg_id, made_ms, turn.now.wall_ms) {
             Verdict::At(seq) => return self.duplicate(seq, write),
-            Verdict::Ask(_) if self.scanned_rows >= limits::SCAN_ROWS_MAX => {
-                return Err(Refusal::SyncFirst);
+            Verdict::Ask { below, rows } => {
+                return Ok(Decision::Lookup(Lookup::Scan(below, rows)));
             }
-            Verdict::Ask(below) => return Ok(Decision::Lookup(Lookup::Scan(below))),
+            Verdict::TooFar => return Err(Refusal::SyncFirst),
             Verdict::New => {}
         }
         if exists {
@@ -122,6 +126,13 @@ impl Conversation {
             return Err(Refusal::IdReused);
         }
         Ok(Decision::Duplicate(seq, known.created_at_ms))
+    }
+
+    /// A write of somebody who is no member. Their own row may be answered for: it was accepted
+    /// before they left. Nothing is read for it, or strangers could make work.
+    fn sent_before(&self, user: UserId, write: &Write) -> Result<Decision, Refusal> {
+        let seq = self.known.seq_of(user, &write.client_msg_id).ok_or(Refusal::NotMember)?;
+        self.duplicate(seq, write)
     }
 
     /// A creation of what is there: the id is part of the conversation's, so it is in event 1.

@@ -98,6 +98,9 @@ impl Request {
 pub enum Op {
     /// Adds one event to the log.
     Write(Write),
+    /// A write that was refused for good before it came here. It takes its place among those of its
+    /// connection, so that the next one is not held up, and is refused.
+    Refused(Refusal),
     /// The user's devices have the events up to here.
     Delivered(Seq),
     /// The user has read the events up to here.

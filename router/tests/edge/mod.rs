@@ -48,6 +48,15 @@ pub(crate) fn send(conv: &str, id: &str, text: &str) -> v1::Op<'static> {
     })
 }
 
+/// The conversation of a send.
+fn conv_of(user: &str, op: &v1::Op<'_>) -> Option<id::Id> {
+    match op {
+        v1::Op::Send(send) if send.to.is_empty() => id::parse(&send.conv),
+        v1::Op::Send(send) => Some(id::direct_conv(user, &send.to)),
+        _ => None,
+    }
+}
+
 /// What the router pushes.
 #[derive(Debug)]
 pub(crate) struct Pushed {
@@ -181,7 +190,7 @@ impl Edge {
         (order, first): (u64, bool),
     ) -> u64 {
         self.last_request += 1;
-        let frame = v1::ClientFrame { id: None, op: Some(op) }.encode_to_vec();
+        let frame = v1::ClientFrame { id: None, op: Some(op.clone()) }.encode_to_vec();
         let request = link::Request {
             request: self.last_request,
             session: Some(Self::session(slot, user, "phone")),
@@ -189,7 +198,7 @@ impl Edge {
             deadline_ms: 10_000,
             order,
             first,
-            conv_id: Vec::new().into(),
+            conv_id: conv_of(user, &op).map_or_else(Vec::new, Vec::from).into(),
         };
         self.write(&ToRouter::Request(request)).await;
         self.last_request

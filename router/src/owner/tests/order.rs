@@ -4,7 +4,7 @@ use throng_store::AppendOutcome;
 
 use crate::limits;
 use crate::owner::testing::{Bench, Ending, message, msg_id};
-use crate::owner::{Order, Refusal};
+use crate::owner::{Op, Order, Refusal};
 
 #[test]
 fn after_a_failure_those_behind_fail_until_a_new_beginning() {
@@ -38,6 +38,30 @@ fn a_refusal_for_good_holds_nobody_up() {
     assert_eq!(bench.refusal(refused), Some(Refusal::ExpiredId));
     let next = bench.send_ordered("alice", conv, 3, false);
     assert_eq!(bench.acked(next), (3, false));
+}
+
+#[test]
+fn what_was_refused_for_good_before_it_came_takes_its_place() {
+    let mut bench = Bench::new();
+    let conv = bench.group(&["alice", "bob"]);
+    bench.smooth = false;
+    bench.send_ordered("alice", conv, 1, true);
+    let order = |number| Some(Order { number, first: false });
+    let too_large = Refusal::TooLarge("the message is too long");
+    // While the first is under way: the refusal is told in its turn, not before.
+    let refused = bench.ask_ordered("alice", conv, Op::Refused(too_large), order(2));
+    let next = bench.send_ordered("alice", conv, 3, false);
+    bench.smooth = true;
+    bench.end_append(Ending::Becomes(AppendOutcome::Ok));
+    assert_eq!(bench.refusal(refused), Some(too_large));
+    assert_eq!(bench.acked(next), (3, false));
+    // Behind one that failed it does not let the next pass.
+    let behind = bench.ask_ordered("alice", conv, Op::Refused(too_large), order(5));
+    let next = bench.send_ordered("alice", conv, 6, false);
+    assert_eq!(
+        [behind, next].map(|request| bench.refusal(request)),
+        [Some(Refusal::AfterFailed); 2]
+    );
 }
 
 #[test]
