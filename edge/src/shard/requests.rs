@@ -149,7 +149,7 @@ impl Core {
         let asked = self.ask_router(io, id, frame, route, place);
         if asked.is_err()
             && let Some((write, place)) = place
-            && let Some(orders) = self.orders(id)
+            && let Some((orders, _)) = self.orders(id)
         {
             orders.end(&write.conv, place.number, write.id, write.can_return, false);
             self.tidy_orders(id);
@@ -158,8 +158,8 @@ impl Core {
     }
 
     fn begin_write(&mut self, id: ConnId, write: Write) -> Result<order::Place, ErrorCode> {
-        let orders = self.orders(id).ok_or(ErrorCode::Internal)?;
-        orders.begin(write.conv, write.id).map_err(|refused| match refused {
+        let (orders, numbers) = self.orders(id).ok_or(ErrorCode::Internal)?;
+        orders.begin(numbers, write.conv, write.id).map_err(|refused| match refused {
             order::Refused::AfterFailed => ErrorCode::AfterFailed,
             order::Refused::TooMany => ErrorCode::RateLimited,
         })
@@ -226,7 +226,7 @@ impl Core {
     }
 
     fn end_write(&mut self, id: ConnId, write: Write, number: u64, failed: bool) {
-        if let Some(orders) = self.orders(id) {
+        if let Some((orders, _)) = self.orders(id) {
             orders.end(&write.conv, number, write.id, write.can_return, failed);
             self.tidy_orders(id);
         }

@@ -359,9 +359,9 @@ impl Core {
         if let Some(write) = write
             && code != ErrorCode::AfterFailed
             && code.is_retryable()
-            && let Some(orders) = self.orders(id)
+            && let Some((orders, numbers)) = self.orders(id)
         {
-            orders.refuse(write.conv, write.id, write.can_return);
+            orders.refuse(numbers, write.conv, write.id, write.can_return);
             self.tidy_orders(id);
         }
         let mut error = code.error();
@@ -371,12 +371,13 @@ impl Core {
         self.answer_error(io, id, frame, code, error);
     }
 
-    /// The session's table of orders, made if there is none.
-    pub(super) fn orders(&mut self, id: ConnId) -> Option<&mut order::Orders> {
-        match &mut self.slab.get_mut(id)?.phase {
-            Phase::Established(session) => Some(session.orders.get_or_insert_default()),
-            _ => None,
-        }
+    /// The session's table of orders, made if there is none, and where its numbers come from.
+    pub(super) fn orders(
+        &mut self,
+        id: ConnId,
+    ) -> Option<(&mut order::Orders, &mut order::Numbers)> {
+        let Phase::Established(session) = &mut self.slab.get_mut(id)?.phase else { return None };
+        Some((session.orders.get_or_insert_default(), &mut self.order_numbers))
     }
 
     /// Frees the table of orders when nothing is in it.
