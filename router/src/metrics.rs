@@ -3,7 +3,6 @@
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use crate::limits::{LISTS_MAX, LISTS_WAITING_MAX};
 use crate::owner::{Counters, Gauges};
 
 /// Of one owner actor.
@@ -34,9 +33,10 @@ pub(crate) struct HomeStats {
 }
 
 impl HomeStats {
-    pub(crate) fn put(&self, sessions: usize, stale: usize) {
+    pub(crate) fn put(&self, sessions: usize, stale: usize, lists: usize) {
         self.sessions.store(sessions, Relaxed);
         self.stale.store(stale, Relaxed);
+        self.lists.store(lists, Relaxed);
     }
 
     pub(crate) fn registered(&self) {
@@ -53,25 +53,6 @@ impl HomeStats {
 
     pub(crate) fn repaired(&self) {
         self.repairs.fetch_add(1, Relaxed);
-    }
-
-    /// Counts a list in, unless too many are under way or wait.
-    pub(crate) fn list_begins(&self) -> bool {
-        let full = self.lists.load(Relaxed) >= LISTS_MAX + LISTS_WAITING_MAX;
-        if !full {
-            self.lists.fetch_add(1, Relaxed);
-        }
-        !full
-    }
-
-    /// Lists under way or waiting.
-    pub(crate) fn lists(&self) -> usize {
-        self.lists.load(Relaxed)
-    }
-
-    /// Counts it out.
-    pub(crate) fn list_ends(&self) {
-        self.lists.fetch_sub(1, Relaxed);
     }
 }
 

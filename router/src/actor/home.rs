@@ -8,7 +8,7 @@ use bytes::Bytes;
 use throng_store::{Store, UserId};
 use throng_wire::limits::{HINT_RECIPIENTS_MAX, PAGE_ITEMS_MAX};
 use throng_wire::{Protobuf, id, v1};
-use tokio::sync::{Semaphore, mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, sleep_until};
 use tracing::warn;
 
@@ -17,6 +17,7 @@ use super::owner::OwnerMessage;
 use crate::clock::Clock;
 use crate::home::cursor::Cursor;
 use crate::home::lists::{Heads, ListError, Lists};
+use crate::home::turns::Turns;
 use crate::home::{Home, Repair};
 use crate::limits::{self, Limits};
 use crate::link::decode::HomeOp;
@@ -46,7 +47,25 @@ pub(crate) enum Call {
     /// A connection is gone.
     Unregister { user: UserId, connection: Connection },
     /// A user asks for a list.
-    Ask { request: u64, link: u32, user: UserId, op: HomeOp },
+    Ask(Ask),
+}
+
+/// A user asks for a list.
+#[derive(Debug)]
+pub(crate) struct Ask {
+    pub(crate) request: u64,
+    pub(crate) connection: Connection,
+    pub(crate) user: UserId,
+    /// Monotonic milliseconds after which nobody waits for the answer.
+    pub(crate) deadline_ms: u64,
+    pub(crate) op: HomeOp,
+}
+
+/// A list that waits for its turn.
+enum Waiting {
+    Welcome { registration: Box<Registration>, at_ms: u64, deadline_ms: u64 },
+    Ask(Ask),
+    Repair(Repair),
 }
 
 /// A connection that begins.
@@ -63,7 +82,7 @@ pub(crate) struct Registration {
 /// What became of a list. As many as there are lists under way.
 enum Became {
     Welcome { registration: Box<Registration>, at_ms: u64, body: Result<Bytes, Refusal> },
-    List { link: u32, request: u64, body: Result<Bytes, Refusal> },
+    List { user: UserId, link: u32, request: u64, body: Result<Bytes, Refusal> },
     Repaired { repair: Repair, frame: Option<Bytes> },
 }
 
@@ -101,7 +120,10 @@ struct Work<S> {
     links: Arc<Links>,
     stats: Arc<HomeStats>,
     became: mpsc::UnboundedSender<Became>,
-    turns: Arc<Semaphore>,
+    /// Turns of connections that begin.
+    welcomes: Turns<Waiting>,
+    /// Turns of all other lists.
+    others: Turns<Waiting>,
     replies: Replies,
     hints: HashMap<u32, Vec<OutgoingHint>>,
     stop: Option<(oneshot::Sender<()>, Instant)>,
@@ -122,7 +144,8 @@ impl<S: Store> HomeActor<S> {
             links,
             stats,
             became,
-            turns: Arc::new(Semaphore::new(limits::LISTS_MAX)),
+            welcomes: Turns::new(limits::WELCOMES_MAX),
+            others: Turns::new(limits::LISTS_MAX),
             replies: Replies::default(),
             hints: HashMap::new(),
             stop: None,
@@ -167,6 +190,7 @@ impl<S: Store> Work<S> {
                 let Ok(became) = results.try_recv() else { break };
                 self.became(became);
             }
+            self.begin_lists();
             self.end_turn();
             if self.stopped(results) {
                 return;
@@ -177,7 +201,7 @@ impl<S: Store> Work<S> {
     /// Whether it was told to stop, and everybody who waits for a list has it.
     fn stopped(&mut self, results: &mpsc::UnboundedReceiver<Became>) -> bool {
         let Some((_, deadline)) = &self.stop else { return false };
-        let idle = self.stats.lists() == 0 && results.is_empty();
+        let idle = self.welcomes.len() + self.others.len() == 0 && results.is_empty();
         if !idle && Instant::now() < *deadline {
             return false;
         }
@@ -211,7 +235,7 @@ impl<S: Store> Work<S> {
         match call {
             Call::Register(registration) => self.register(registration),
             Call::Unregister { user, connection } => self.home.unregister(user, connection),
-            Call::Ask { request, link, user, op } => self.ask(link, request, user, op),
+            Call::Ask(ask) => self.ask(ask),
         }
     }
 
@@ -224,26 +248,74 @@ impl<S: Store> Work<S> {
             self.replies.push(gone.connection.link, reply);
         }
         self.stats.registered();
-        let at_ms = self.clock.now().wall_ms;
-        let (user, cursor) = (user.id, registration.cursor);
-        let (connection, request) = (*connection, registration.request);
-        let (lists, log_id, limits) = (self.lists.clone(), self.log_id, self.limits.clone());
-        let registration = Box::new(registration);
-        let begun = self.begin(async move {
-            let page = lists.changes(user, cursor, PAGE_ITEMS_MAX as usize, at_ms).await;
-            let body = page.map(|page| welcome(&registration, &page, log_id, at_ms, &limits));
-            Became::Welcome { registration, at_ms, body: body.map_err(refusal) }
-        });
-        if !begun {
+        let now = self.clock.now();
+        let (user, connection, request) = (user.id, *connection, registration.request);
+        let waiting = Waiting::Welcome {
+            registration: Box::new(registration),
+            at_ms: now.wall_ms,
+            deadline_ms: now.mono_ms + u64::from(limits::REQUEST_DEADLINE_MS),
+        };
+        if self.stop.is_some() || self.welcomes.wait(user, waiting).is_err() {
             self.home.unregister(user, connection);
             self.refuse(connection.link, request, Refusal::Overloaded);
         }
     }
 
-    fn ask(&mut self, link: u32, request: u64, user: UserId, op: HomeOp) {
+    fn ask(&mut self, ask: Ask) {
+        let (link, request) = (ask.connection.link, ask.request);
+        if self.stop.is_some() || self.others.wait(ask.user, Waiting::Ask(ask)).is_err() {
+            self.refuse(link, request, Refusal::Overloaded);
+        }
+    }
+
+    /// Begins the lists whose turn it is, but those for which nobody waits any more.
+    fn begin_lists(&mut self) {
+        while let Some(waiting) = self.welcomes.next().or_else(|| self.others.next()) {
+            match waiting {
+                Waiting::Welcome { registration, at_ms, deadline_ms } => {
+                    let (user, connection) = (registration.user.id, registration.connection);
+                    if self.is_awaited(user, connection, deadline_ms) {
+                        self.begin_welcome(registration, at_ms);
+                    } else {
+                        self.welcomes.done(user);
+                        self.home.unregister(user, connection);
+                        self.refuse(connection.link, registration.request, Refusal::Unavailable);
+                    }
+                }
+                Waiting::Ask(ask) if self.is_awaited(ask.user, ask.connection, ask.deadline_ms) => {
+                    self.begin_list(ask);
+                }
+                Waiting::Ask(ask) => {
+                    self.others.done(ask.user);
+                    self.refuse(ask.connection.link, ask.request, Refusal::Unavailable);
+                }
+                Waiting::Repair(repair) if self.home.has(repair.user, repair.connection) => {
+                    self.begin_repair(repair);
+                }
+                Waiting::Repair(repair) => self.others.done(repair.user),
+            }
+        }
+    }
+
+    fn is_awaited(&self, user: UserId, connection: Connection, deadline_ms: u64) -> bool {
+        self.clock.now().mono_ms < deadline_ms && self.home.has(user, connection)
+    }
+
+    fn begin_welcome(&self, registration: Box<Registration>, at_ms: u64) {
+        let (user, cursor) = (registration.user.id, registration.cursor);
+        let (lists, log_id, limits) = (self.lists.clone(), self.log_id, self.limits.clone());
+        self.begin(async move {
+            let page = lists.changes(user, cursor, PAGE_ITEMS_MAX as usize, at_ms).await;
+            let body = page.map(|page| welcome(&registration, &page, log_id, at_ms, &limits));
+            Became::Welcome { registration, at_ms, body: body.map_err(refusal) }
+        });
+    }
+
+    fn begin_list(&self, ask: Ask) {
+        let Ask { request, connection: Connection { link, .. }, user, op, .. } = ask;
         let lists = self.lists.clone();
         let now_ms = self.clock.now().wall_ms;
-        let begun = self.begin(async move {
+        self.begin(async move {
             let body = match op {
                 HomeOp::Conversations { after, limit } => {
                     lists.conversations(user, after, limit).await
@@ -252,36 +324,36 @@ impl<S: Store> Work<S> {
                     lists.changes(user, cursor, limit, now_ms).await.map(|page| changes(&page))
                 }
             };
-            Became::List { link, request, body: body.map_err(refusal) }
+            Became::List { user, link, request, body: body.map_err(refusal) }
         });
-        if !begun {
-            self.refuse(link, request, Refusal::Overloaded);
-        }
     }
 
-    /// Begins a list. False if too many wait already.
-    fn begin(&self, list: impl Future<Output = Became> + Send + 'static) -> bool {
-        let became = self.became.clone();
-        let turns = Arc::clone(&self.turns);
-        if self.stop.is_some() || !self.stats.list_begins() {
-            return false;
-        }
-        let stats = Arc::clone(&self.stats);
-        tokio::spawn(async move {
-            let turn = turns.acquire().await;
-            let result = list.await;
-            drop(turn);
-            // Nobody listens after the actor has stopped.
-            let _ = became.send(result);
-            stats.list_ends();
+    fn begin_repair(&self, repair: Repair) {
+        let lists = self.lists.clone();
+        let now_ms = self.clock.now().wall_ms;
+        let cursor = Cursor { log_id: self.log_id, moment_ms: repair.since_ms, rest: None };
+        self.begin(async move {
+            let limit = PAGE_ITEMS_MAX as usize;
+            let page = lists.changes(repair.user, Some(cursor), limit, now_ms).await;
+            let page = page.inspect_err(|error| warn!(%error, "a repair has to wait"));
+            Became::Repaired { repair, frame: page.ok().map(|page| changes(&page)) }
         });
-        true
+    }
+
+    /// Begins a list whose result comes back.
+    fn begin(&self, list: impl Future<Output = Became> + Send + 'static) {
+        let became = self.became.clone();
+        tokio::spawn(async move {
+            // Nobody listens after the actor has stopped.
+            let _ = became.send(list.await);
+        });
     }
 
     fn became(&mut self, became: Became) {
         match became {
             Became::Welcome { registration, at_ms, body } => {
                 let Registration { request, connection, user, .. } = *registration;
+                self.welcomes.done(user.id);
                 let welcomed = body.is_ok();
                 self.answer(connection.link, request, body);
                 if welcomed {
@@ -290,9 +362,17 @@ impl<S: Store> Work<S> {
                     self.home.unregister(user.id, connection);
                 }
             }
-            Became::List { link, request, body } => self.answer(link, request, body),
-            Became::Repaired { repair, frame: Some(frame) } => self.repaired(repair, frame),
-            Became::Repaired { repair, frame: None } => self.home.repair_failed(repair),
+            Became::List { user, link, request, body } => {
+                self.others.done(user);
+                self.answer(link, request, body);
+            }
+            Became::Repaired { repair, frame } => {
+                self.others.done(repair.user);
+                match frame {
+                    Some(frame) => self.repaired(repair, frame),
+                    None => self.home.repair_failed(repair),
+                }
+            }
         }
     }
 
@@ -363,20 +443,13 @@ impl<S: Store> Work<S> {
     }
 
     fn tick(&mut self) {
-        self.stats.put(self.home.sessions(), self.home.stale());
+        let lists = self.welcomes.len() + self.others.len();
+        self.stats.put(self.home.sessions(), self.home.stale(), lists);
         let links = Arc::clone(&self.links);
         let has_room = |link| links.get(link).is_some_and(|queue| queue.has_room());
         for repair in self.home.repairs(limits::LISTS_MAX, has_room) {
-            let lists = self.lists.clone();
-            let now_ms = self.clock.now().wall_ms;
-            let cursor = Cursor { log_id: self.log_id, moment_ms: repair.since_ms, rest: None };
-            let begun = self.begin(async move {
-                let limit = PAGE_ITEMS_MAX as usize;
-                let page = lists.changes(repair.user, Some(cursor), limit, now_ms).await;
-                let page = page.inspect_err(|error| warn!(%error, "a repair has to wait"));
-                Became::Repaired { repair, frame: page.ok().map(|page| changes(&page)) }
-            });
-            if !begun {
+            let waiting = Waiting::Repair(repair);
+            if self.stop.is_some() || self.others.wait(repair.user, waiting).is_err() {
                 self.home.repair_failed(repair);
             }
         }

@@ -286,7 +286,7 @@ impl<S: Store> Work<S> {
             Output::Read { conv, read, range, limit } => {
                 let store = self.store.clone();
                 self.begin(async move {
-                    let rows = told(store.range(conv, range, limit.into()).await);
+                    let rows = told(store.range(conv, range, limit).await);
                     Became::Rows(conv, read, rows)
                 });
             }
@@ -414,7 +414,7 @@ fn told<T>(result: Result<T, StoreError>) -> Option<T> {
 async fn load<S: Store>(store: &S, conv: ConvId) -> Result<Loaded, StoreError> {
     let row = store.conv(conv).await?;
     let members = present_members(store, conv).await?;
-    let tail = store.tail(conv, limits::TAIL_ROWS.into()).await?;
+    let tail = store.tail(conv, limits::TAIL).await?;
     Ok(Loaded { conv: row, members, tail })
 }
 
@@ -445,13 +445,15 @@ async fn count<S: Store>(store: &S, user: UserId) -> Result<usize, StoreError> {
     }
 }
 
-/// Until the store takes them; a store that never will is the end of the process.
+/// Until the store takes them; a store that never will is the end of the process. Where it cannot
+/// read what one of them is to change, it has written all others: members are told nevertheless.
 async fn project<S: Store>(store: &S, projections: Vec<Projection>) {
     let mut wait_ms = limits::RETRY_MS_MIN;
     while let Err(error) = store.project(projections.clone()).await {
-        warn!(%error, "projections are not written yet");
-        if matches!(error, StoreError::Fatal(_)) {
-            return std::future::pending().await;
+        match error {
+            StoreError::Fatal(_) => return std::future::pending().await,
+            StoreError::Corrupt(_) => return error!(%error, "a projection stays as it is"),
+            StoreError::Unavailable(_) => warn!(%error, "projections are not written yet"),
         }
         sleep(Duration::from_millis(wait_ms)).await;
         wait_ms = (wait_ms * 2).min(limits::RETRY_MS_MAX);

@@ -13,9 +13,11 @@
 //!
 //! - [`cursor`]: the text by which a client says how far it is.
 //! - [`lists`]: conversations and changes, read from the store.
+//! - `turns`: whose list is made next.
 
 pub mod cursor;
 pub mod lists;
 mod sessions;
+pub(crate) mod turns;
 
 pub use sessions::{Evicted, Home, Repair};

@@ -33,6 +33,11 @@ impl Cache {
         Some(conversation)
     }
 
+    /// Whether it is in memory, as one that is in use or not.
+    pub(crate) fn has(&self, conv: ConvId) -> bool {
+        self.young.contains_key(&conv) || self.old.contains_key(&conv)
+    }
+
     /// Puts it back, as one that is in use.
     pub(crate) fn put(&mut self, conv: ConvId, conversation: Box<Conversation>, bytes_max: usize) {
         let bytes = conversation.bytes();

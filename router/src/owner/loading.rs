@@ -46,7 +46,7 @@ impl Conversation {
     pub(crate) fn loaded(&mut self, loaded: Option<Loaded>, turn: &mut Turn<'_>) {
         let Phase::Loading(loading) = &mut self.phase else { return };
         let Some(loaded) = loaded else { return self.give_up(Refusal::Unavailable, turn) };
-        let whole = loaded.tail.len() < limits::TAIL_ROWS;
+        let whole = !limits::TAIL.ended(&loaded.tail);
         loading.conv = loaded.conv;
         loading.members = loaded.members;
         loading.rows = loaded.tail;
@@ -57,7 +57,7 @@ impl Conversation {
     pub(super) fn loaded_older(&mut self, rows: Option<Vec<Row>>, turn: &mut Turn<'_>) {
         let Phase::Loading(loading) = &mut self.phase else { return };
         let Some(rows) = rows else { return self.give_up(Refusal::Unavailable, turn) };
-        let whole = rows.len() < limits::SCAN_PAGE_ROWS;
+        let whole = !limits::OLDER.ended(&rows);
         loading.rows.extend(rows);
         self.load_on(whole, turn);
     }
@@ -75,7 +75,7 @@ impl Conversation {
             return self.give_up(Refusal::Internal, turn);
         }
         let lowest = loading.rows.last().map_or(0, |row| row.seq);
-        self.read(Range::Before(lowest), limits::SCAN_PAGE_ROWS, Pending::Older, turn);
+        self.read(Range::Before(lowest), limits::OLDER, Pending::Older, turn);
     }
 
     fn adopt(&mut self, turn: &mut Turn<'_>) {

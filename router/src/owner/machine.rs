@@ -11,7 +11,7 @@ use super::conversation::{Conversation, Turn};
 use super::request::{Now, Refusal, Request};
 use super::windows::Windows;
 use super::{Loaded, Output};
-use crate::limits::Limits;
+use crate::limits::{self, Limits};
 use crate::partition::partition_of;
 
 /// What a new owner does with rows that it reads above what is known to be committed.
@@ -84,6 +84,15 @@ pub struct Gauges {
     pub busy: usize,
 }
 
+/// What the store was asked and has not answered, whatever became of who asked.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct UnderWay {
+    /// Outputs to load.
+    pub(crate) loads: usize,
+    /// Outputs to read rows.
+    pub(crate) reads: usize,
+}
+
 /// Owner of the conversations of some partitions.
 #[derive(Debug)]
 pub struct Owner {
@@ -99,6 +108,7 @@ pub struct Owner {
     fencing: Vec<ConvId>,
     fence_under_way: bool,
     touched: Vec<ConvId>,
+    under_way: UnderWay,
     busy: HashSet<ConvId>,
     counters: Counters,
 }
@@ -118,6 +128,7 @@ impl Owner {
             fencing: Vec::new(),
             fence_under_way: false,
             touched: Vec::new(),
+            under_way: UnderWay::default(),
             busy: HashSet::new(),
             counters: Counters::default(),
         }
@@ -132,6 +143,10 @@ impl Owner {
     pub fn request(&mut self, now: Now, conv: ConvId, request: Request, out: &mut Vec<Output>) {
         if !self.owns(conv) {
             return request.refuse(Refusal::Unavailable, out);
+        }
+        if self.under_way.loads >= limits::LOADS_MAX && !self.cache.has(conv) {
+            self.counters.overloaded += 1;
+            return request.refuse(Refusal::Overloaded, out);
         }
         self.with_loaded(now, conv, out, |conversation, turn| conversation.request(request, turn));
     }
@@ -153,6 +168,7 @@ impl Owner {
         loaded: Option<Loaded>,
         out: &mut Vec<Output>,
     ) {
+        self.under_way.loads = self.under_way.loads.saturating_sub(1);
         self.with(now, conv, out, |conversation, turn| conversation.loaded(loaded, turn));
     }
 
@@ -165,6 +181,7 @@ impl Owner {
         rows: Option<Vec<Row>>,
         out: &mut Vec<Output>,
     ) {
+        self.under_way.reads = self.under_way.reads.saturating_sub(1);
         self.with(now, conv, out, |conversation, turn| conversation.rows(read, rows, turn));
     }
 
@@ -332,6 +349,7 @@ impl Owner {
             tag: &mut self.tag,
             fence: &mut self.fence,
             touched: &mut self.touched,
+            under_way: &mut self.under_way,
             counters: &mut self.counters,
             lost: false,
             forget: false,
@@ -375,6 +393,7 @@ impl Owner {
             tag: &mut self.tag,
             fence: &mut self.fence,
             touched: &mut self.touched,
+            under_way: &mut self.under_way,
             counters: &mut self.counters,
             lost: false,
             forget: false,

@@ -6,9 +6,9 @@
 //!
 //! Order of calls: [`Owner::take`] for each partition, then in any order [`Owner::request`] and the
 //! answers to outputs ([`Owner::loaded`], [`Owner::rows`], [`Owner::counted`],
-//! [`Owner::watermarks`], [`Owner::appended`], [`Owner::projected`]); at the end of a turn
-//! [`Owner::flush`], then [`Owner::fence_begins`] if [`Owner::wants_fence`], and [`Owner::fenced`]
-//! with what the read showed; [`Owner::tick`] now and then.
+//! [`Owner::watermarks`], [`Owner::appended`], [`Owner::projected`]); at the end of a turn [`Owner::flush`], then [`Owner::fence_begins`] if
+//! [`Owner::wants_fence`], and [`Owner::fenced`] with what the read showed; [`Owner::tick`] now and
+//! then.
 //!
 //! Invariants:
 //! - One append of a conversation is in flight; what arrives meanwhile is the next batch.
@@ -51,7 +51,7 @@ pub use request::{
 
 use bytes::Bytes;
 use throng_store::{
-    Append, ConvId, ConvRow, DirtyWindow, MemberRow, PartitionId, Projection, Range, Row, Seq, Tag,
+    Append, ConvId, ConvRow, DirtyWindow, MemberRow, PageLimit, PartitionId, Projection, Range, Row, Seq, Tag,
     UserId,
 };
 
@@ -68,8 +68,8 @@ pub enum Output {
         read: u64,
         /// Which rows.
         range: Range,
-        /// At most so many.
-        limit: usize,
+        /// At most so much.
+        limit: PageLimit,
     },
     /// Count the conversations of a user; answer with [`Owner::counted`].
     Count {
@@ -137,7 +137,7 @@ pub struct Loaded {
     pub conv: Option<ConvRow>,
     /// Its present members as projected.
     pub members: Vec<MemberRow>,
-    /// The newest `limits::TAIL_ROWS` rows, descending, all epochs.
+    /// The newest rows within `limits::TAIL`, descending, all epochs.
     pub tail: Vec<Row>,
 }
 

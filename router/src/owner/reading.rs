@@ -1,6 +1,6 @@
 //! Reads: what members ask without adding to the log.
 
-use throng_store::{Range, Row, Seq, UserId};
+use throng_store::{PageLimit, Range, Row, Seq, UserId};
 use throng_wire::{event as wire_event, id, v1};
 
 use super::choose::highest_epochs;
@@ -44,7 +44,7 @@ pub(crate) struct PendingPage {
     window: Window,
     min_seq: Seq,
     head: Seq,
-    asked: usize,
+    asked: PageLimit,
     /// In the direction of the span.
     rows: Vec<Row>,
 }
@@ -55,6 +55,23 @@ impl PendingPage {
         let mut all = std::mem::take(&mut self.rows);
         all.extend(rows.into_iter().filter(inside));
         self.rows = highest_epochs(all);
+    }
+
+    /// What is missing. An event has more bytes than its body, so that no row beyond these bytes
+    /// can be part of the answer.
+    fn missing(&self) -> PageLimit {
+        let bytes = self.request.bytes_max.saturating_sub(self.bytes()).max(1);
+        PageLimit { rows: self.window.len() - self.rows.len(), bytes }
+    }
+
+    fn bytes(&self) -> usize {
+        self.rows.iter().map(|row| row.body.len()).sum()
+    }
+
+    /// Whether the answer can be made.
+    fn is_full(&self) -> bool {
+        let first = !self.rows.is_empty();
+        self.rows.len() >= self.window.len() || first && self.bytes() >= self.request.bytes_max
     }
 
     /// From where to read on.
@@ -70,11 +87,9 @@ impl PendingPage {
 impl Conversation {
     /// First seq that the user may see, if they are a member by a committed event.
     pub(super) fn visible_from(&self, user: UserId) -> Result<Seq, Refusal> {
-        let member = self.roster.member(user).ok_or(Refusal::NotMember)?;
-        if member.joined_seq > self.tail.head() {
-            return Err(Refusal::NotMember);
-        }
-        Ok(self.roster.min_seq(member))
+        let roster = self.committed_roster();
+        let member = roster.member(user).ok_or(Refusal::NotMember)?;
+        Ok(roster.min_seq(member))
     }
 
     /// A page of events.
@@ -91,7 +106,7 @@ impl Conversation {
             window,
             min_seq,
             head,
-            asked: 0,
+            asked: PageLimit::from(0),
             rows: Vec::new(),
         };
         if let Some(mut rows) = self.tail.window(&window) {
@@ -105,10 +120,11 @@ impl Conversation {
     }
 
     fn read_page(&mut self, mut page: Box<PendingPage>, request: &Request, turn: &mut Turn<'_>) {
-        if self.reads.len() >= limits::READS_MAX {
+        if self.reads.len() >= limits::READS_MAX || turn.under_way.reads >= limits::PAGE_READS_MAX {
+            turn.counters.overloaded += 1;
             return turn.refuse(request, Refusal::Overloaded);
         }
-        page.asked = page.window.len();
+        page.asked = page.missing();
         self.read(page.next_range(), page.asked, Pending::Page(page), turn);
     }
 
@@ -119,16 +135,16 @@ impl Conversation {
         rows: Vec<Row>,
         turn: &mut Turn<'_>,
     ) {
-        let exhausted = rows.len() < page.asked;
+        let exhausted = !page.asked.ended(&rows);
         let had = page.rows.len();
         page.take(rows);
-        if page.rows.len() >= page.window.len() {
+        if page.is_full() {
             return self.answer_page(&page, turn);
         }
         if exhausted || page.rows.len() == had {
             return turn.refuse_key(page.key, Refusal::Internal);
         }
-        page.asked = page.window.len();
+        page.asked = page.missing();
         self.read(page.next_range(), page.asked, Pending::Page(page), turn);
     }
 
@@ -181,14 +197,15 @@ impl Conversation {
         if let Err(refusal) = self.visible_from(request.asker.user.id) {
             return turn.refuse(&request, refusal);
         }
-        let page = || self.roster.members_after(after).take(limit);
+        let roster = self.committed_roster();
+        let page = || roster.members_after(after).take(limit);
         let unknown = page().map(|(user, _)| *user);
         let unknown: Vec<_> = unknown.filter(|user| self.marks.whole(*user).is_none()).collect();
         if !unknown.is_empty() {
             return self.need_marks(request, unknown, turn);
         }
         let items: Vec<_> = page().map(|(user, member)| self.member_item(*user, member)).collect();
-        let next = match (self.roster.members_after(after).nth(limit), items.last()) {
+        let next = match (roster.members_after(after).nth(limit), items.last()) {
             (Some(_), Some(last)) => last.user.clone(),
             _ => "".into(),
         };

@@ -5,7 +5,7 @@ mod asking;
 use std::collections::{BTreeMap, HashMap};
 
 use throng_store::{
-    Append, AppendOutcome, ConvId, ConvRow, FenceOutcome, MemberRow, Projection, Range, Row, Seq,
+    Append, AppendOutcome, ConvId, ConvRow, FenceOutcome, MemberRow, PageLimit, Projection, Range, Row, Seq,
     Tag, UserId, Watermarks,
 };
 use throng_wire::{Protobuf, id, v1};
@@ -15,7 +15,7 @@ use super::{
     Adopt, Asker, Connection, Delivery, Head, Key, Loaded, Named, Now, Op, Order, Output, Owner,
     Refusal, Request, Settings, What, Write,
 };
-use crate::limits::{Limits, TAIL_ROWS};
+use crate::limits::{Limits, TAIL};
 use crate::partition::partition_of;
 
 /// When tests begin, Unix milliseconds.
@@ -103,6 +103,8 @@ pub(crate) struct Bench {
     pub(crate) lost: usize,
     pub(crate) recovered: Vec<(ConvId, bool)>,
     pub(crate) reads: usize,
+    /// Rows that these reads gave.
+    pub(crate) rows_read: usize,
     pub(crate) conversations: usize,
     /// Appends, fence reads and projections succeed at once.
     pub(crate) smooth: bool,
@@ -142,6 +144,7 @@ impl Bench {
             lost: 0,
             recovered: Vec::new(),
             reads: 0,
+            rows_read: 0,
             conversations: 0,
             smooth: true,
             fence: FenceOutcome::Held,
@@ -284,6 +287,7 @@ impl Bench {
             Output::Read { conv, read, range, limit } => {
                 self.reads += 1;
                 let rows = (!self.deaf).then(|| self.range(conv, range, limit));
+                self.rows_read += rows.as_ref().map_or(0, Vec::len);
                 self.owner.rows(now, conv, read, rows, out);
             }
             Output::Count { conv, user } => {
@@ -354,11 +358,11 @@ impl Bench {
         Loaded {
             conv: self.convs.get(&conv).cloned(),
             members: self.members.iter().filter_map(of_conv).collect(),
-            tail: self.range(conv, Range::Before(Seq::MAX), TAIL_ROWS),
+            tail: self.range(conv, Range::Before(Seq::MAX), TAIL),
         }
     }
 
-    fn range(&self, conv: ConvId, range: Range, limit: usize) -> Vec<Row> {
+    fn range(&self, conv: ConvId, range: Range, limit: PageLimit) -> Vec<Row> {
         let mut rows = self.rows.get(&conv).cloned().unwrap_or_default();
         rows.sort_by_key(|row| (row.seq, row.epoch));
         match range {
@@ -368,8 +372,16 @@ impl Bench {
             }
             Range::After(after) => rows.retain(|row| row.seq > after),
         }
-        rows.truncate(limit);
-        rows
+        let ascending = matches!(range, Range::After(_));
+        let mut page: Vec<Row> = Vec::new();
+        for row in rows {
+            let last = page.last().map(|last| last.seq);
+            if limit.ended(&page) && !(ascending && last == Some(row.seq)) {
+                break;
+            }
+            page.push(row);
+        }
+        page
     }
 }
 

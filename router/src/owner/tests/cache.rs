@@ -2,10 +2,12 @@
 
 use throng_store::ConvId;
 
-use crate::limits::{KNOWN_IDS_AGE_MS, KNOWN_IDS_KEPT, Limits};
+use crate::limits::{
+    KNOWN_IDS_AGE_MS, KNOWN_IDS_KEPT, KNOWN_IDS_MAX, LOADS_MAX, Limits, SCAN_PAGE_ROWS,
+};
 use crate::owner::known::{KnownIds, Verdict};
-use crate::owner::testing::{Bench, START_MS, row_of};
-use crate::owner::{Adopt, Settings};
+use crate::owner::testing::{Bench, START_MS, named, phone, row_of};
+use crate::owner::{Adopt, Asker, Key, Now, Op, Output, Owner, Refusal, Request, Settings};
 
 const CACHE_BYTES: usize = 64 * 1024;
 
@@ -56,11 +58,13 @@ fn as_many_ids_as_are_kept_stay_and_old_ones_beyond_are_forgotten() {
     let first = row_of(1);
     let mut just = known(KNOWN_IDS_KEPT as u64);
     just.prune(later);
-    assert_eq!(just.find(first.sender, &first.client_msg_id, 0), Verdict::At(1));
+    assert_eq!(just.seq_of(first.sender, &first.client_msg_id), Some(1));
     let mut beyond = known(KNOWN_IDS_KEPT as u64 + 1);
     beyond.prune(later);
     assert_eq!((beyond.len(), beyond.floor()), (KNOWN_IDS_KEPT, 2));
-    assert_eq!(beyond.find(first.sender, &first.client_msg_id, 0), Verdict::Ask(2));
+    let rows = SCAN_PAGE_ROWS;
+    let verdict = beyond.find(first.sender, &first.client_msg_id, 0, later);
+    assert_eq!(verdict, Verdict::Ask { below: 2, rows });
 }
 
 #[test]
@@ -68,4 +72,62 @@ fn young_ids_stay_however_many_there_are() {
     let mut known = known(KNOWN_IDS_KEPT as u64 + 100);
     known.prune(row_of(1).created_at_ms + KNOWN_IDS_AGE_MS);
     assert_eq!(known.floor(), 1);
+}
+
+#[test]
+fn as_many_young_ids_as_memory_is_for_stay_and_one_more_takes_the_place_of_the_oldest() {
+    let mut known = known(0);
+    let mut row = row_of(1);
+    let now_ms = row.created_at_ms;
+    let mut push_to = |known: &mut KnownIds, len: usize| {
+        while known.len() < len {
+            row.client_msg_id[8..].copy_from_slice(&row.seq.to_be_bytes());
+            known.push(&row);
+            row.seq += 1;
+        }
+    };
+    push_to(&mut known, KNOWN_IDS_MAX);
+    known.prune(now_ms);
+    assert_eq!((known.len(), known.floor()), (KNOWN_IDS_MAX, 1));
+    push_to(&mut known, KNOWN_IDS_MAX + 1);
+    known.prune(now_ms);
+    assert_eq!((known.len(), known.floor()), (KNOWN_IDS_MAX, 2));
+    // Reading would only make room for what was let go.
+    assert_eq!(known.find(row.sender, &[0; 16], now_ms, now_ms), Verdict::TooFar);
+}
+
+#[test]
+fn as_many_conversations_are_loaded_at_a_time_as_allowed_and_not_one_more() {
+    let settings = Settings { limits: Limits::default(), adopt: Adopt::AsIs };
+    let mut owner = Owner::new(settings);
+    let now = Now { wall_ms: START_MS, mono_ms: 1_000 };
+    let conv = |number: u64| {
+        let mut id = [7; 16];
+        id[8..].copy_from_slice(&number.to_be_bytes());
+        ConvId(id)
+    };
+    let mut asked = 0;
+    let mut ask = |owner: &mut Owner, conv: ConvId| {
+        asked += 1;
+        owner.take(crate::partition::partition_of(&conv.0), 5);
+        let asker = Asker { user: named("bob"), device: "phone".into(), connection: phone("bob") };
+        let key = Key { link: 1, part: 0, request: asked };
+        let op = Op::Members { after: None, limit: 9 };
+        let mut out = Vec::new();
+        let request = Request { key, asker, order: None, deadline_ms: 9_000, op };
+        owner.request(now, conv, request, &mut out);
+        match out.first() {
+            Some(Output::Load(_)) => "loads",
+            Some(Output::Answer { refusal: Some(Refusal::Overloaded), .. }) => "overloaded",
+            None => "waits",
+            other => panic!("not expected: {other:?}"),
+        }
+    };
+    for number in 0..LOADS_MAX as u64 {
+        assert_eq!(ask(&mut owner, conv(number)), "loads");
+    }
+    assert_eq!(ask(&mut owner, conv(u64::MAX)), "overloaded");
+    assert_eq!(ask(&mut owner, conv(0)), "waits");
+    owner.loaded(now, conv(0), None, &mut Vec::new());
+    assert_eq!(ask(&mut owner, conv(u64::MAX)), "loads");
 }

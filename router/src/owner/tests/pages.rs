@@ -65,6 +65,22 @@ fn a_page_ends_before_it_has_too_many_bytes_but_never_without_an_event() {
 }
 
 #[test]
+fn a_page_reads_no_more_bytes_than_it_may_have() {
+    let mut bench = bench();
+    for span in [Span::After(0), Span::Before(100)] {
+        let page = PageRequest { span, limit: 100, bytes_max: 1_000, bare: false };
+        let before = bench.rows_read;
+        let request = bench.ask("bob", CONV, Op::History(page));
+        let seqs = bench.seqs(request);
+        let body = bench.rows[&CONV][50].body.len();
+        let read = bench.rows_read - before;
+        assert!(!seqs.is_empty() && seqs.len() < read, "{seqs:?}");
+        assert!(read <= 1_000_usize.div_ceil(body) + 1, "{read} rows for {} events", seqs.len());
+        assert!(bench.page(request).has_more);
+    }
+}
+
+#[test]
 fn rows_of_several_terms_are_read_until_the_page_is_full() {
     let mut bench = bench();
     let copies: Vec<Row> = bench.rows[&CONV][..20]
