@@ -8,7 +8,7 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::{Pid, Resource, Rlimit, Signal, kill_process, prlimit};
 use tempfile::TempDir;
 
 const READY_TIMEOUT: Duration = Duration::from_secs(30);
@@ -103,11 +103,32 @@ impl Gateway {
     #[must_use]
     pub fn start_in(dir: TempDir, arguments: &[&str]) -> Self {
         let arguments: Vec<String> = arguments.iter().map(|text| (*text).to_owned()).collect();
-        let mut child = spawn(dir.path(), &arguments);
+        let child = spawn(dir.path(), &arguments);
+        Self::when_ready(dir, child, arguments)
+    }
+
+    fn when_ready(dir: TempDir, mut child: Child, arguments: Vec<String>) -> Self {
         let ready = wait_until_ready(&mut child, dir.path());
         let address = Address::default();
         address.set(ready.field("ws"));
         Self { dir, arguments, child, ready, address }
+    }
+
+    /// Starts it so that [`Gateway::limit_files`] makes writes fail: a process that does not ignore
+    /// SIGXFSZ is ended by it.
+    #[must_use]
+    pub fn start_for_failing_writes() -> Self {
+        let dir = TempDir::new().expect("a temporary directory");
+        let mut command = Command::new("/bin/sh");
+        command.args(["-c", "trap '' XFSZ; exec \"$0\" \"$@\""]).arg(binary());
+        let child = spawn_by(command, dir.path(), &[]);
+        Self::when_ready(dir, child, Vec::new())
+    }
+
+    /// From now on no file of the process can be written beyond this many bytes.
+    pub fn limit_files(&self, bytes: u64) {
+        let limit = Rlimit { current: Some(bytes), maximum: Some(bytes) };
+        prlimit(Some(self.process()), Resource::Fsize, limit).expect("the process is ours");
     }
 
     /// The ready line of the present process.
@@ -154,8 +175,12 @@ impl Gateway {
 
     /// Sends a signal.
     pub fn signal(&self, signal: Signal) {
+        kill_process(self.process(), signal).expect("the process is ours");
+    }
+
+    fn process(&self) -> Pid {
         let raw = i32::try_from(self.child.id()).expect("a process id");
-        kill_process(Pid::from_raw(raw).expect("not 0"), signal).expect("the process is ours");
+        Pid::from_raw(raw).expect("not 0")
     }
 
     /// SIGKILL, and waits until the process is gone.
@@ -237,8 +262,12 @@ pub fn binary() -> PathBuf {
 }
 
 fn spawn(dir: &Path, arguments: &[String]) -> Child {
+    spawn_by(Command::new(binary()), dir, arguments)
+}
+
+/// As [`spawn`], by a command that ends with the binary.
+fn spawn_by(mut command: Command, dir: &Path, arguments: &[String]) -> Child {
     let log = OpenOptions::new().create(true).append(true).open(dir.join("log"));
-    let mut command = Command::new(binary());
     for (flag, value) in [("--listen", "127.0.0.1:0"), ("--admin", "127.0.0.1:0")] {
         if !arguments.iter().any(|argument| argument == flag) {
             command.args([flag, value]);

@@ -30,3 +30,4 @@ mod resume;
 mod slow_consumer;
 mod token_rotation;
 mod tokens;
+mod write_failure;

@@ -1,0 +1,46 @@
+//! I1 over a disk that takes no more: the process stops at the first write that fails, says so, and
+//! what it acknowledged is there when it runs again.
+
+use serde_json::json;
+use throng_tests::client::Client;
+use throng_tests::gateway::Gateway;
+
+/// More than the log on stderr takes, and less than the journal.
+const FILE_BYTES_MAX: u64 = 64 * 1024;
+const TEXT_BYTES: usize = 3_000;
+
+#[test]
+fn a_failed_write_ends_the_process_with_74_and_loses_nothing_acknowledged() {
+    let mut gateway = Gateway::start_for_failing_writes();
+    let (mut ann, _) = Client::join(&gateway.url(), "ann", "phone");
+    let conv = ann.create_group("tea", &["bob"]);
+    gateway.limit_files(FILE_BYTES_MAX);
+    let text = "x".repeat(TEXT_BYTES);
+    let mut acknowledged = 0;
+    loop {
+        let id = ann.request("send", &json!({"conv": conv, "text": text}));
+        match ann.answer(id) {
+            Ok(answer) if answer["ack"].is_object() => {
+                acknowledged = answer["ack"]["seq"].as_u64().unwrap();
+            }
+            _ => break,
+        }
+        assert!(acknowledged < 100, "the limit is reached");
+    }
+    assert_eq!(gateway.wait().code(), Some(74), "{}", gateway.log());
+    assert!(gateway.log().contains("File too large"), "{}", gateway.log());
+    assert!(acknowledged > 1, "it worked before");
+    gateway.restart();
+    let (mut ann, _) = Client::join(&gateway.url(), "ann", "phone");
+    let mut found = 0;
+    while found < acknowledged {
+        let page = ann.sync(&conv, found);
+        let events = page["events"].as_array().unwrap();
+        assert!(!events.is_empty(), "{found} of {acknowledged} in {page}");
+        for event in events {
+            found += 1;
+            assert_eq!(event["seq"], found, "{event}");
+            assert!(found == 1 || event["message"]["text"] == text, "{event}");
+        }
+    }
+}
