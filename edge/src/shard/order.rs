@@ -124,8 +124,16 @@ impl Orders {
     }
 
     /// A send was refused before it went, in a way that a retry may mend: it is as if it had been
-    /// sent and had failed.
-    pub(super) fn refuse(&mut self, numbers: &mut Numbers, conv: Id, id: Id, can_return: bool) {
+    /// sent and had failed. False: there is no room to remember it, so a later send could overtake
+    /// it; the connection has to end.
+    #[must_use]
+    pub(super) fn refuse(
+        &mut self,
+        numbers: &mut Numbers,
+        conv: Id,
+        id: Id,
+        can_return: bool,
+    ) -> bool {
         let number = match self.entries.iter_mut().find(|entry| entry.conv == conv) {
             Some(entry) => {
                 entry.last = numbers.after(entry.last);
@@ -134,10 +142,11 @@ impl Orders {
             }
             None => match self.begin_first(numbers, conv) {
                 Ok(place) => place.number,
-                Err(_) => return,
+                Err(_) => return !can_return,
             },
         };
         self.end(&conv, number, id, can_return, true);
+        true
     }
 
     /// Nothing to remember.
@@ -229,10 +238,10 @@ mod tests {
     #[test]
     fn a_send_refused_before_it_went_keeps_its_place() {
         let (mut orders, mut numbers) = (Orders::default(), Numbers::default());
-        orders.refuse(&mut numbers, CONV, A, true);
+        assert!(orders.refuse(&mut numbers, CONV, A, true));
         assert_eq!(orders.begin(&mut numbers, CONV, B), Err(Refused::AfterFailed));
         assert_eq!(orders.begin(&mut numbers, CONV, A), place(2, true));
-        orders.refuse(&mut numbers, OTHER, B, false);
+        assert!(orders.refuse(&mut numbers, OTHER, B, false));
         let free = orders.begin(&mut numbers, OTHER, C);
         assert_eq!(free, place(4, true), "it cannot come again");
     }

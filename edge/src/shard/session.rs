@@ -356,12 +356,13 @@ impl Core {
         code: ErrorCode,
         write: Option<Write>,
     ) {
+        let mut keeps_order = true;
         if let Some(write) = write
             && code != ErrorCode::AfterFailed
             && code.is_retryable()
             && let Some((orders, numbers)) = self.orders(id)
         {
-            orders.refuse(numbers, write.conv, write.id, write.can_return);
+            keeps_order = orders.refuse(numbers, write.conv, write.id, write.can_return);
             self.tidy_orders(id);
         }
         let mut error = code.error();
@@ -369,6 +370,9 @@ impl Core {
             error.retry_after_ms = limits::RETRY_AFTER.as_millis() as u64;
         }
         self.answer_error(io, id, frame, code, error);
+        if !keeps_order {
+            self.close(io, id, CloseReason::ServerFault);
+        }
     }
 
     /// The session's table of orders, made if there is none, and where its numbers come from.

@@ -1,9 +1,10 @@
 //! Requests: bounded per connection, answered once, and sends in order (invariant I2).
 
 use serde_json::json;
+use throng_edge::limits::ORDERED_CONVERSATIONS_MAX;
 use throng_wire::{ErrorCode, v1};
 
-use crate::rig::{Rig, Router, error_code, message_id, send};
+use crate::rig::{Got, Rig, Router, error_code, message_id, send};
 
 fn one(router: &mut Router) -> throng_wire::link::Request<'static> {
     let mut requests = router.requests();
@@ -194,4 +195,24 @@ fn a_router_that_takes_too_long_is_answered_for() {
     router.ack(&requests[0], 1);
     rig.settle();
     assert_eq!(client.received(), [], "answered once");
+}
+
+#[test]
+fn so_many_conversations_wait_for_a_retry_and_one_more_ends_the_connection() {
+    let (mut rig, mut router) = Rig::ready();
+    let (mut client, _) = rig.session(&mut router, "alice");
+    for n in 0..ORDERED_CONVERSATIONS_MAX {
+        client.say(&send(n as u64, &format!("user{n}"), n as u8));
+        rig.settle();
+        let request = one(&mut router);
+        router.fail(&request, ErrorCode::Unavailable);
+        rig.settle();
+        assert_eq!(error_code(&client.json()), "unavailable");
+    }
+    client.say(&send(99, "another", 99));
+    rig.settle();
+    let got = client.received();
+    let [Got::Text(refused), Got::Close(Some(4003))] = &got[..] else { panic!("{got:?}") };
+    assert_eq!(error_code(refused), "rate_limited");
+    assert_eq!(router.requests(), []);
 }
