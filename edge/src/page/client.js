@@ -705,7 +705,7 @@ class ThrongClient extends EventTarget {
 
   createGroup(name, members) { return this.submit('create_group', '', { name, members }); }
 
-  /** Puts an op into the outbox. Resolves with its ack, or with undefined if it was refused. */
+  /** Puts an op into the outbox. Resolves once it is done, with undefined if it was refused. */
   submit(op, conv, fields) {
     const id = uuidV7(this.now());
     const entry = { id, queue: conv || id, conv, op, fields, tries: 0, state: 'queued' };
@@ -742,7 +742,8 @@ class ThrongClient extends EventTarget {
     try {
       const fields = { ...entry.fields, client_msg_id: entry.id };
       const { ack } = await link.call(entry.op, fields);
-      this.onAck(entry, ack);
+      if (ack) this.onAck(entry, ack);
+      else this.remove(entry, { conv: entry.conv });  // `ok`: it was so already, there is no event
     } catch (error) {
       await this.onSendError(entry, error);
     }

@@ -5,6 +5,15 @@
 //! before the id's time; and `created_at` never decreases in seq. So an id that is not among the
 //! newest rows in memory is in no older row either, once the oldest row in memory was created more
 //! than two minutes before the id's time. Until then older rows are read, down to that point.
+//!
+//! How far down depends on the age of the rows, not on the question:
+//! - Rows of the last three minutes are what every new message has to be compared with. All of them
+//!   are read, over as many questions as it takes: a busy conversation that was just loaded answers
+//!   late once, and refuses nobody for good.
+//! - Of older rows, which only a late retry asks for, [`limits::SCAN_ROWS_MAX`] are read. A retry
+//!   from further down is refused without a read. They are kept for a while, as a client that was
+//!   away has more than one message to repeat, and are then forgotten.
+//! - There are never more than [`limits::KNOWN_IDS_MAX`] in memory.
 
 use std::collections::{HashMap, VecDeque};
 
@@ -20,8 +29,15 @@ pub(crate) enum Verdict {
     New,
     /// Here.
     At(Seq),
-    /// Rows below this seq must be read first.
-    Ask(Seq),
+    /// Older rows must be read first.
+    Ask {
+        /// Rows below this seq,
+        below: Seq,
+        /// this many.
+        rows: usize,
+    },
+    /// So many older rows would have to be read that nobody will.
+    TooFar,
 }
 
 /// What a retry is compared with and answered from.
@@ -53,6 +69,8 @@ pub(crate) struct KnownIds {
     floor: Seq,
     rows: VecDeque<Known>,
     seqs: HashMap<(UserId, id::Id), Seq>,
+    /// When older rows were last read, Unix milliseconds.
+    read_at_ms: u64,
 }
 
 impl KnownIds {
@@ -67,26 +85,53 @@ impl KnownIds {
         self.rows.push_back(row.into());
     }
 
-    /// The row before the oldest.
-    pub(crate) fn push_older(&mut self, row: &Row) {
-        if row.seq + 1 == self.floor {
-            self.seqs.insert((row.sender, row.client_msg_id), row.seq);
-            self.rows.push_front(row.into());
-            self.floor = row.seq;
+    /// Rows below the oldest, descending, as [`Verdict::Ask`] wants them.
+    pub(crate) fn extend_older<'r>(
+        &mut self,
+        rows: impl IntoIterator<Item = &'r Row>,
+        now_ms: u64,
+    ) {
+        for row in rows {
+            if row.seq + 1 == self.floor {
+                self.seqs.insert((row.sender, row.client_msg_id), row.seq);
+                self.rows.push_front(row.into());
+                self.floor = row.seq;
+            }
         }
+        self.read_at_ms = now_ms;
+    }
+
+    /// Seq of the row that has this id, if it is in memory.
+    pub(crate) fn seq_of(&self, sender: UserId, id: &id::Id) -> Option<Seq> {
+        self.seqs.get(&(sender, *id)).copied()
     }
 
     /// Whether a row has this id.
-    pub(crate) fn find(&self, sender: UserId, id: &id::Id, made_ms: u64) -> Verdict {
-        if let Some(seq) = self.seqs.get(&(sender, *id)) {
-            return Verdict::At(*seq);
+    pub(crate) fn find(&self, sender: UserId, id: &id::Id, made_ms: u64, now_ms: u64) -> Verdict {
+        if let Some(seq) = self.seq_of(sender, id) {
+            return Verdict::At(seq);
         }
-        let settled = self.floor <= 1
-            || self
-                .rows
-                .front()
-                .is_some_and(|oldest| made_ms > oldest.created_at_ms + limits::CLOCK_AHEAD_MS_MAX);
-        if settled { Verdict::New } else { Verdict::Ask(self.floor) }
+        let oldest_ms = self.rows.front().map(|oldest| oldest.created_at_ms);
+        if self.floor <= 1
+            || oldest_ms.is_some_and(|oldest| made_ms > oldest + limits::CLOCK_AHEAD_MS_MAX)
+        {
+            return Verdict::New;
+        }
+        let room = limits::KNOWN_IDS_MAX.saturating_sub(self.rows.len());
+        let budget = match self.old(now_ms) {
+            0 => room,
+            old => room.min(limits::SCAN_ROWS_MAX.saturating_sub(old)),
+        };
+        match budget.min(limits::SCAN_PAGE_ROWS) {
+            0 => Verdict::TooFar,
+            rows => Verdict::Ask { below: self.floor, rows },
+        }
+    }
+
+    /// How many rows are older than what a new message is compared with.
+    fn old(&self, now_ms: u64) -> usize {
+        let before = now_ms.saturating_sub(limits::KNOWN_IDS_AGE_MS);
+        self.rows.partition_point(|row| row.created_at_ms < before)
     }
 
     /// The row at a seq that [`KnownIds::find`] gave.
@@ -96,17 +141,19 @@ impl KnownIds {
 
     /// Forgets what is old, if there is much of it.
     pub(crate) fn prune(&mut self, now_ms: u64) {
-        let old = now_ms.saturating_sub(limits::KNOWN_IDS_AGE_MS);
-        while self.rows.len() > limits::KNOWN_IDS_KEPT {
-            let excess = self.rows.len() > limits::KNOWN_IDS_MAX;
-            let Some(oldest) = self.rows.front() else { return };
-            if !excess && oldest.created_at_ms >= old {
-                return;
-            }
+        let recent = self.rows.len() - self.old(now_ms);
+        let asked_for = now_ms.saturating_sub(self.read_at_ms) < limits::KNOWN_IDS_AGE_MS;
+        let kept = if asked_for {
+            recent + limits::SCAN_ROWS_MAX
+        } else {
+            recent.max(limits::KNOWN_IDS_KEPT)
+        };
+        while self.rows.len() > kept.min(limits::KNOWN_IDS_MAX)
+            && let Some(oldest) = self.rows.pop_front()
+        {
             if self.seqs.get(&(oldest.sender, oldest.id)) == Some(&self.floor) {
                 self.seqs.remove(&(oldest.sender, oldest.id));
             }
-            self.rows.pop_front();
             self.floor += 1;
         }
     }

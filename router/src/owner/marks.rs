@@ -204,8 +204,8 @@ impl Conversation {
     ) {
         let user = &request.asker.user;
         let known = *self.marks.advance(user.id, delivered, read);
-        let audience = if self.roster.len() <= limits::RECEIPT_MEMBERS_MAX {
-            self.roster.audience()
+        let audience = if self.committed_roster().len() <= limits::RECEIPT_MEMBERS_MAX {
+            self.committed_audience()
         } else {
             Arc::from([user.id])
         };

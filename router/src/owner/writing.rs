@@ -18,8 +18,16 @@ use crate::limits;
 pub(crate) struct Ack {
     /// The request.
     pub(crate) key: Key,
-    seq: Seq,
-    duplicate: bool,
+    says: Says,
+}
+
+/// What the answer to a write says when the batch is committed.
+#[derive(Clone, Copy, Debug)]
+enum Says {
+    /// The write's event.
+    Event { seq: Seq, duplicate: bool },
+    /// It was so already, by an event of this batch at the latest.
+    Unchanged,
 }
 
 /// How far an append is.
@@ -121,10 +129,7 @@ impl Conversation {
                 turn.counters.duplicates += 1;
                 self.done_before(draft, request.key, seq, time_ms, turn);
             }
-            Decision::Unchanged => {
-                let (seq, time_ms) = self.newest(draft);
-                self.done_before(draft, request.key, seq, time_ms, turn);
-            }
+            Decision::Unchanged => self.unchanged(draft, request.key, turn),
         }
         self.settled(&request);
         None
@@ -132,7 +137,6 @@ impl Conversation {
 
     fn settled(&mut self, request: &Request) {
         self.senders.settled(request.asker.connection, request.order);
-        self.scanned_rows = 0;
         self.first_row = None;
         self.counted = None;
     }
@@ -146,7 +150,6 @@ impl Conversation {
     fn settled_or_failed(&mut self, request: &Request, refusal: Refusal) {
         if refusal.code().is_retryable() {
             self.senders.failed(request.asker.connection, request.order);
-            self.scanned_rows = 0;
         } else {
             self.settled(request);
         }
@@ -168,9 +171,18 @@ impl Conversation {
         turn: &mut Turn<'_>,
     ) {
         if seq > self.tail.head() {
-            draft.acks.push(Ack { key, seq, duplicate: true });
+            draft.acks.push(Ack { key, says: Says::Event { seq, duplicate: true } });
         } else {
             turn.answer(key, event::ack_frame(&self.id, seq, time_ms, true));
+        }
+    }
+
+    /// Answers what would change nothing: with the batch, as it may be this that made it so.
+    fn unchanged(&self, draft: &mut Draft, key: Key, turn: &mut Turn<'_>) {
+        if draft.rows.is_empty() {
+            turn.answer(key, event::ok_frame());
+        } else {
+            draft.acks.push(Ack { key, says: Says::Unchanged });
         }
     }
 
@@ -197,7 +209,7 @@ impl Conversation {
                 return None;
             }
         }
-        draft.acks.push(Ack { key: request.key, seq, duplicate: false });
+        draft.acks.push(Ack { key: request.key, says: Says::Event { seq, duplicate: false } });
         self.settled(&request);
         None
     }
@@ -229,7 +241,10 @@ impl Conversation {
         row: Row,
         except: Connection,
     ) -> Result<(), throng_wire::DecodeError> {
+        let changes = row.kind != MESSAGE_KIND && self.roster_before.is_none();
+        let before = changes.then(|| Box::new(self.roster.clone()));
         let Applied { projections, left } = self.roster.apply(self.id, &row)?;
+        self.roster_before = self.roster_before.take().or(before);
         for user in &left {
             self.marks.forget(*user);
         }
@@ -342,14 +357,14 @@ impl Conversation {
             return self.rewrite_next(turn);
         }
         self.dirty = Some(batch.window);
+        self.roster_before = None;
         turn.counters.committed(turn.now.mono_ms - batch.began_ms, batch.rows.len());
         for row in batch.rows {
             self.marks.sent(&row);
             self.tail.push(row);
         }
         for ack in batch.acks {
-            let time_ms = self.known.at(ack.seq).map_or(0, |known| known.created_at_ms);
-            turn.answer(ack.key, event::ack_frame(&self.id, ack.seq, time_ms, ack.duplicate));
+            turn.answer(ack.key, self.says(ack.says));
         }
         self.known.prune(turn.now.wall_ms);
         self.pending.extend(batch.work);
@@ -357,14 +372,18 @@ impl Conversation {
         self.pump(turn);
     }
 
+    fn says(&self, says: Says) -> bytes::Bytes {
+        let Says::Event { seq, duplicate } = says else { return event::ok_frame() };
+        let time_ms = self.known.at(seq).map_or(0, |known| known.created_at_ms);
+        event::ack_frame(&self.id, seq, time_ms, duplicate)
+    }
+
     fn look_up(&mut self, lookup: &Lookup, request: &Request, turn: &mut Turn<'_>) {
         turn.counters.scans += 1;
         match lookup {
-            Lookup::Scan(below) => {
-                let left = limits::SCAN_ROWS_MAX - self.scanned_rows;
-                let limit = left.min(limits::SCAN_PAGE_ROWS);
+            Lookup::Scan(below, rows) => {
                 let pending = Pending::Scan { below: *below };
-                self.lookup = Some(self.read(Range::Before(*below), limit, pending, turn));
+                self.lookup = Some(self.read(Range::Before(*below), *rows, pending, turn));
             }
             Lookup::First => {
                 let limit = limits::BATCH_ROWS_MAX;
@@ -381,10 +400,7 @@ impl Conversation {
     pub(super) fn scanned(&mut self, below: Seq, rows: Option<Vec<Row>>, turn: &mut Turn<'_>) {
         self.lookup = None;
         let Some(rows) = rows else { return self.lookup_failed(turn) };
-        self.scanned_rows += rows.len();
-        for row in super::highest_epochs(rows) {
-            self.known.push_older(&row);
-        }
+        self.known.extend_older(&super::highest_epochs(rows), turn.now.wall_ms);
         if self.known.floor() >= below {
             return self.lookup_failed(turn);
         }

@@ -124,23 +124,81 @@ fn an_id_far_down_is_found() {
     assert_eq!(bench.acked(request), (10, true));
 }
 
-/// A log whose rows below the loaded ones are all too young to end the search.
-fn search(below_loaded: Seq) -> (Option<Refusal>, usize) {
-    let head = below_loaded + limits::TAIL_ROWS as Seq;
-    let (mut bench, oldest) = long_log(head);
-    for row in bench.rows.get_mut(&CONV).unwrap() {
-        row.created_at_ms = oldest;
-    }
-    let id = msg_id(oldest, 1);
-    let request = bench.ask("bob", CONV, message("bob", id, "hi"));
-    (bench.refusal(request), bench.reads)
+/// A log of `head` rows of one moment, `age_ms` ago, and its oldest row's id.
+fn burst(head: usize, age_ms: u64) -> (Bench, id::Id) {
+    let mut bench = Bench::new();
+    stored(&mut bench, CONV, &["alice", "bob"], head as Seq, head as Seq);
+    let created_at_ms = START_MS - age_ms;
+    let id = msg_id(created_at_ms, 1);
+    let rows = bench.rows.get_mut(&CONV).unwrap();
+    rows.iter_mut().for_each(|row| row.created_at_ms = created_at_ms);
+    rows[1].client_msg_id = id;
+    rows[1].digest = *b"hi\0\0\0\0\0\0";
+    (bench, id)
 }
 
 #[test]
-fn a_search_reads_as_many_rows_as_the_limit_says_and_one_more_means_sync_first() {
-    let pages = limits::SCAN_ROWS_MAX / limits::SCAN_PAGE_ROWS;
-    assert_eq!(search(limits::SCAN_ROWS_MAX as Seq), (None, pages));
-    assert_eq!(search(limits::SCAN_ROWS_MAX as Seq + 1), (Some(Refusal::SyncFirst), pages));
+fn old_rows_are_searched_up_to_the_limit_and_one_more_means_sync_first() {
+    let search = |head| {
+        let (mut bench, id) = burst(head, limits::KNOWN_IDS_AGE_MS + 1);
+        let request = bench.ask("bob", CONV, message("bob", id, "hi"));
+        (bench.refusal(request), bench.reads)
+    };
+    let pages = (limits::SCAN_ROWS_MAX - limits::TAIL_ROWS).div_ceil(limits::SCAN_PAGE_ROWS);
+    assert_eq!(search(limits::SCAN_ROWS_MAX), (None, pages));
+    assert_eq!(search(limits::SCAN_ROWS_MAX + 1), (Some(Refusal::SyncFirst), pages));
+}
+
+#[test]
+fn a_refused_search_is_not_made_again() {
+    let (mut bench, id) = burst(2 * limits::SCAN_ROWS_MAX, limits::KNOWN_IDS_AGE_MS + 1);
+    bench.ask("bob", CONV, message("bob", id, "hi"));
+    let (reads, bytes) = (bench.reads, bench.owner.gauges().bytes);
+    for _ in 0..3 {
+        let request = bench.ask("bob", CONV, message("bob", id, "hi"));
+        assert_eq!(bench.refusal(request), Some(Refusal::SyncFirst));
+    }
+    assert_eq!((bench.reads, bench.owner.gauges().bytes), (reads, bytes));
+}
+
+#[test]
+fn one_search_serves_all_late_messages_of_a_client_and_is_forgotten_afterwards() {
+    let (mut bench, _) = burst(limits::SCAN_ROWS_MAX, limits::KNOWN_IDS_AGE_MS + 1);
+    let made_ms = START_MS - limits::KNOWN_IDS_AGE_MS - 1;
+    let late = |bench: &mut Bench, number| {
+        let request = bench.ask("bob", CONV, message("bob", msg_id(made_ms, number), "hi"));
+        assert!(!bench.acked(request).1);
+        bench.reads
+    };
+    let reads = late(&mut bench, 2);
+    assert_eq!(late(&mut bench, 3), reads);
+    let searched = bench.owner.gauges().bytes;
+    bench.pass(limits::KNOWN_IDS_AGE_MS);
+    bench.send("alice", CONV);
+    assert!(bench.owner.gauges().bytes < searched / 2);
+}
+
+#[test]
+fn a_busy_conversation_that_was_just_loaded_takes_new_messages_and_knows_the_last_ones() {
+    let head = 2 * limits::SCAN_ROWS_MAX;
+    let (mut bench, id) = burst(head, 1_000);
+    let new = bench.send("bob", CONV);
+    assert_eq!(bench.acked(new), (head as Seq + 1, false));
+    let again = bench.ask("alice", CONV, message("alice", id, "hi"));
+    assert_eq!(bench.acked(again), (2, true));
+    assert_eq!(bench.reads, (head - limits::TAIL_ROWS).div_ceil(limits::SCAN_PAGE_ROWS));
+}
+
+#[test]
+fn rows_from_a_clock_that_was_ahead_keep_nobody_from_writing() {
+    let head = 2 * limits::SCAN_ROWS_MAX;
+    let mut bench = Bench::new();
+    stored(&mut bench, CONV, &["alice", "bob"], head as Seq, head as Seq);
+    for row in &mut bench.rows.get_mut(&CONV).unwrap()[10..] {
+        row.created_at_ms = START_MS + 3_600_000;
+    }
+    let new = bench.send("bob", CONV);
+    assert_eq!(bench.acked(new), (head as Seq + 1, false));
 }
 
 #[test]

@@ -2,13 +2,13 @@
 
 use std::borrow::Cow;
 
-use throng_store::{ConvId, Role};
+use throng_store::{AppendOutcome, ConvId, Role};
 use throng_wire::v1;
 
 use crate::limits;
 use crate::owner::event::user_id;
-use crate::owner::testing::{Bench, message_to, named};
-use crate::owner::{Op, Refusal, Span, What};
+use crate::owner::testing::{Bench, Ending, message, message_to, named};
+use crate::owner::{Op, Refusal, Span, What, Write};
 
 /// alice owns, adam administers, mary is a member.
 fn bench() -> (Bench, ConvId) {
@@ -160,8 +160,99 @@ fn a_change_that_changes_nothing_makes_no_event() {
         What::Rename("group".into()),
     ] {
         let request = bench.change("alice", conv, what);
-        assert_eq!(bench.acked(request), (2, true));
+        assert!(bench.is_ok(request));
     }
+    assert_eq!(bench.rows[&conv].len(), 2);
+}
+
+#[test]
+fn what_an_event_under_way_will_have_done_is_answered_when_that_is_committed() {
+    let (mut bench, conv) = bench();
+    bench.smooth = false;
+    bench.send("mary", conv);
+    let renamed = bench.change("alice", conv, What::Rename("ours".into()));
+    let again = bench.change("adam", conv, What::Rename("ours".into()));
+    bench.end_append(Ending::Becomes(AppendOutcome::Ok));
+    bench.fence_now();
+    assert!(!bench.answered_at_all(again));
+    bench.end_append(Ending::Becomes(AppendOutcome::Ok));
+    bench.fence_now();
+    assert_eq!(bench.acked(renamed), (4, false));
+    assert!(bench.is_ok(again));
+}
+
+#[test]
+fn a_change_that_changed_nothing_is_judged_anew_when_it_is_repeated() {
+    let (mut bench, conv) = bench();
+    let id = bench.fresh_id();
+    let rename = |name: &str| {
+        let what = What::Rename(name.into());
+        Op::Write(Write { client_msg_id: id, digest: [1; 8], what })
+    };
+    let first = bench.ask("alice", conv, rename("group"));
+    bench.change("adam", conv, What::Rename("ours".into()));
+    let second = bench.ask("alice", conv, rename("group"));
+    assert!(bench.is_ok(first));
+    assert_eq!(bench.acked(second), (4, false));
+}
+
+#[test]
+fn who_left_gets_the_first_result_of_what_they_sent_and_nothing_else() {
+    let (mut bench, conv) = bench();
+    let id = bench.fresh_id();
+    let sent = bench.ask("mary", conv, message("mary", id, "hi"));
+    bench.change("mary", conv, What::Leave);
+    let again = bench.ask("mary", conv, message("mary", id, "hi"));
+    assert_eq!((bench.acked(sent), bench.acked(again)), ((3, false), (3, true)));
+    let other = bench.ask("mary", conv, message("mary", id, "ho"));
+    assert_eq!(bench.refusal(other), Some(Refusal::IdReused));
+    let of_another = bench.ask("eve", conv, message("eve", id, "hi"));
+    assert_eq!(bench.refusal(of_another), Some(Refusal::NotMember));
+    let new = bench.send("mary", conv);
+    assert_eq!(bench.refusal(new), Some(Refusal::NotMember));
+    bench.restart();
+    let later = bench.ask("mary", conv, message("mary", id, "hi"));
+    assert_eq!(bench.acked(later), (3, true));
+}
+
+fn listed(bench: &mut Bench, user: &str, conv: ConvId) -> Vec<String> {
+    let request = bench.ask(user, conv, Op::Members { after: None, limit: 10 });
+    let Some(v1::Body::Members(page)) = bench.answers.get(&request) else {
+        panic!("not members: {:?}", bench.refusal(request))
+    };
+    let mut names: Vec<String> = page.items.iter().map(|item| item.user.to_string()).collect();
+    names.sort_unstable();
+    names
+}
+
+#[test]
+fn members_are_those_of_committed_events() {
+    let (mut bench, conv) = bench();
+    let before = listed(&mut bench, "mary", conv);
+    bench.smooth = false;
+    bench.change("alice", conv, What::Add(names(&["eve"])));
+    bench.change("alice", conv, What::Remove(names(&["mary"])));
+    assert_eq!(listed(&mut bench, "mary", conv), before);
+    bench.end_append(Ending::Becomes(AppendOutcome::Ok));
+    bench.fence_now();
+    assert_eq!(listed(&mut bench, "mary", conv), ["adam", "alice", "eve", "mary"]);
+    bench.smooth = true;
+    bench.end_append(Ending::Becomes(AppendOutcome::Ok));
+    assert_eq!(listed(&mut bench, "alice", conv), ["adam", "alice", "eve"]);
+}
+
+#[test]
+fn who_is_being_added_hears_nothing_before_that_is_committed() {
+    let (mut bench, conv) = bench();
+    bench.smooth = false;
+    bench.change("alice", conv, What::Add(names(&["eve"])));
+    bench.delivered.clear();
+    bench.ask("adam", conv, Op::Read(2));
+    bench.recover(conv);
+    bench.end_projections();
+    assert!(!bench.delivered.is_empty());
+    let eve = user_id("eve");
+    assert!(bench.delivered.iter().all(|delivery| !delivery.users.contains(&eve)));
 }
 
 #[test]
