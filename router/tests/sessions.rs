@@ -22,6 +22,40 @@ async fn the_newest_connection_of_a_device_wins_and_a_late_goodbye_does_not_harm
 }
 
 #[tokio::test]
+async fn a_session_that_is_resumed_does_not_end_the_newer_one_of_its_device() {
+    let dir = tempfile::tempdir().unwrap();
+    let (router, _store) = router(dir.path()).await;
+    let mut one = Edge::connect(&router).await;
+    let mut other = Edge::connect(&router).await;
+    one.register(2, "bob", "phone", "").await;
+    let welcome = other.register(9, "alice", "phone", "").await;
+    let (_, failed) = one.resume(1, "alice", "phone", welcome.time_ms).await;
+    assert!(failed);
+    assert_eq!(one.evicted().await, (1, 4403));
+    one.ack(2, "bob", send_to("alice", &uuid_v7(1), "hi")).await;
+    assert_eq!(other.event().await.0, [9]);
+    router.shutdown().await;
+}
+
+#[tokio::test]
+async fn a_resumed_session_is_told_what_changed_since_the_moment_its_edge_names() {
+    let dir = tempfile::tempdir().unwrap();
+    let (router, _store) = router(dir.path()).await;
+    let mut edge = Edge::connect(&router).await;
+    let welcome = edge.register(1, "alice", "phone", "").await;
+    edge.register(9, "alice", "laptop", "").await;
+    let ack = edge.ack(1, "alice", send_to("bob", &uuid_v7(1), "hi")).await;
+    edge.told(&ack.conv, 2).await;
+    for (since_ms, sync, count) in [(welcome.time_ms, "resumed", 1), (0, "resync", 0)] {
+        let (body, _) = edge.resume(1, "alice", "phone", since_ms).await;
+        let frame = v1::ServerFrame::decode(&body).unwrap();
+        let Some(v1::Body::Welcome(again)) = frame.body else { panic!("not a welcome") };
+        assert_eq!((&*again.sync, again.changes.len()), (sync, count));
+    }
+    router.shutdown().await;
+}
+
+#[tokio::test]
 async fn a_lost_link_takes_its_connections_along() {
     let dir = tempfile::tempdir().unwrap();
     let (router, _store) = router(dir.path()).await;

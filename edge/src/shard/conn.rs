@@ -228,6 +228,12 @@ impl Slab {
             .filter(|conn| conn.generation == id.generation && !matches!(conn.phase, Phase::Free))
     }
 
+    /// As [`Slab::get_mut`], unless the connection is closing: nothing follows a close frame (RFC
+    /// 6455 section 5.5.1).
+    pub(super) fn open_mut(&mut self, id: ConnId) -> Option<&mut Conn> {
+        self.get_mut(id).filter(|conn| !matches!(conn.phase, Phase::Closing))
+    }
+
     /// The slot's present use, if there is one.
     pub(super) fn slot_mut(&mut self, slot: u32) -> Option<(ConnId, &mut Conn)> {
         let conn = self.conns.get_mut(slot as usize)?;

@@ -177,7 +177,7 @@ impl Core {
 
     /// Queues a pushed frame for an established session.
     pub(super) fn push<I: Io>(&mut self, io: &mut I, id: ConnId, push: &Push) {
-        let Some(conn) = self.slab.get_mut(id) else { return };
+        let Some(conn) = self.slab.open_mut(id) else { return };
         match self.outputs.offer_shared(id, conn, &push.frame, push.ephemeral) {
             Verdict::Queued => self.counters.pushed += 1,
             Verdict::Dropped => self.counters.ephemeral_dropped += 1,

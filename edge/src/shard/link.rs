@@ -55,6 +55,14 @@ pub(super) enum Refused {
     TooLarge,
 }
 
+/// A request that waits for credit.
+#[derive(Debug)]
+struct Waiting {
+    frame: Vec<u8>,
+    /// Slot and session that it registers.
+    registers: Option<(u32, u32)>,
+}
+
 /// The link and what is under way on it.
 #[derive(Debug)]
 pub(super) struct Link {
@@ -73,11 +81,13 @@ pub(super) struct Link {
     /// Written in this turn.
     out: Vec<u8>,
     /// Requests that wait for credit.
-    waiting: VecDeque<Vec<u8>>,
+    waiting: VecDeque<Waiting>,
     waiting_bytes: usize,
     pub(super) requests: Requests,
-    /// The newest cursor that a home gave out on this link: everything before it has been pushed.
-    pub(super) cursor: String,
+    /// Which log the router serves.
+    log_id: Vec<u8>,
+    /// The home's time up to which everything has been pushed, Unix milliseconds.
+    since_ms: u64,
     /// The next slot whose session is registered again.
     repair: Option<u32>,
     /// Not read at the moment.
@@ -101,7 +111,8 @@ impl Link {
             waiting: VecDeque::new(),
             waiting_bytes: 0,
             requests: Requests::default(),
-            cursor: String::new(),
+            log_id: Vec::new(),
+            since_ms: 0,
             repair: None,
             is_held: false,
         }
@@ -160,19 +171,48 @@ impl Link {
         }
         let mut encoded = Vec::with_capacity(bytes);
         frame.encode(&mut encoded).map_err(|_| Refused::TooLarge)?;
+        let registers = match frame {
+            ToRouter::Register(register) => register.session.as_ref(),
+            _ => None,
+        };
+        let registers = registers.map(|session| (session.slot, session.session));
         self.waiting_bytes += encoded.len();
-        self.waiting.push_back(encoded);
+        self.waiting.push_back(Waiting { frame: encoded, registers });
         Ok(())
+    }
+
+    /// Takes back a registration that still waits for credit. False: none does, the router has it.
+    pub(super) fn withdraw(&mut self, slot: u32, session: u32) -> bool {
+        let is_it = |waiting: &Waiting| waiting.registers == Some((slot, session));
+        let Some(at) = self.waiting.iter().position(is_it) else { return false };
+        if let Some(waiting) = self.waiting.remove(at) {
+            self.waiting_bytes -= waiting.frame.len();
+        }
+        self.release_waiting();
+        true
+    }
+
+    /// Where sessions that come again go on.
+    pub(super) fn since_ms(&self) -> u64 {
+        self.since_ms
+    }
+
+    /// A home says what time it is. Until all sessions are registered again some still need what
+    /// changed since the link was lost.
+    pub(super) fn pushed_until(&mut self, home_ms: u64) {
+        if self.repair.is_none() && !self.requests.is_resuming() {
+            self.since_ms = self.since_ms.max(home_ms);
+        }
     }
 
     /// Credit came: those that waited go.
     fn release_waiting(&mut self) {
         while let Some(first) = self.waiting.front() {
-            if self.credit.spend(first.len()).is_err() {
+            if self.credit.spend(first.frame.len()).is_err() {
                 return;
             }
-            self.waiting_bytes -= first.len();
-            self.out.extend_from_slice(first);
+            self.waiting_bytes -= first.frame.len();
+            self.out.extend_from_slice(&first.frame);
             self.waiting.pop_front();
         }
     }
@@ -343,6 +383,11 @@ impl Core {
         self.link.is_up = true;
         self.link.backoff = limits::LINK_BACKOFF.0;
         self.link.repair = Some(0);
+        if self.link.log_id != *welcome.log_id {
+            // Moments of another log mean nothing here.
+            self.link.log_id = welcome.log_id.to_vec();
+            self.link.since_ms = 0;
+        }
         tracing::debug!(shard = self.shard, "the link to the router is up");
         Ok(())
     }
@@ -396,12 +441,9 @@ impl Core {
                 return;
             }
             let Some((id, conn)) = self.slab.slot_mut(slot) else { continue };
-            let is_session = match conn.phase {
-                Phase::Established(_) => true,
-                Phase::Registering(_) => !conn.is_registered,
-                _ => false,
-            };
-            if is_session {
+            let is_session = matches!(conn.phase, Phase::Established(_) | Phase::Registering(_));
+            // Those that said hello since the link is up are registered.
+            if is_session && !conn.is_registered {
                 registered += 1;
                 self.register(io, id);
             }

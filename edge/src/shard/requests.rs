@@ -14,6 +14,7 @@ use super::link::Refused;
 use super::op::{Route, Write};
 use super::{Core, order};
 use crate::limits;
+use crate::metrics::CloseReason;
 
 /// What waits for an answer.
 #[derive(Debug)]
@@ -24,10 +25,16 @@ struct Pending {
     purpose: Purpose,
 }
 
+impl Pending {
+    fn resumes(&self) -> bool {
+        matches!(self.purpose, Purpose::Register { resumed: true })
+    }
+}
+
 #[derive(Debug)]
 enum Purpose {
-    /// The session's first registration, or one after the link was lost.
-    Register,
+    /// The session's registration; `resumed`: it had a welcome before the link was lost.
+    Register { resumed: bool },
     /// A client's operation: its id there, and the place of a write.
     Op { frame: Option<u64>, write: Option<(Write, u64)> },
 }
@@ -36,6 +43,8 @@ enum Purpose {
 #[derive(Debug, Default)]
 pub(super) struct Requests {
     pending: HashMap<u64, Pending>,
+    /// Those of them that register established sessions again.
+    resuming: usize,
     last: u64,
 }
 
@@ -47,6 +56,22 @@ impl Requests {
     fn next_number(&mut self) -> u64 {
         self.last += 1;
         self.last
+    }
+
+    fn insert(&mut self, number: u64, pending: Pending) {
+        self.resuming += usize::from(pending.resumes());
+        self.pending.insert(number, pending);
+    }
+
+    fn take(&mut self, number: u64) -> Option<Pending> {
+        let pending = self.pending.remove(&number)?;
+        self.resuming -= usize::from(pending.resumes());
+        Some(pending)
+    }
+
+    /// Whether established sessions wait for their registration.
+    pub(super) fn is_resuming(&self) -> bool {
+        self.resuming > 0
     }
 
     fn late(&self, tick: u32) -> Vec<u64> {
@@ -79,23 +104,25 @@ impl Core {
         let Some(conn) = self.slab.get_mut(id) else { return };
         let session = conn.session;
         let Some(name) = name_of(conn) else { return };
-        let cursor = match &conn.phase {
-            Phase::Registering(registering) => &registering.cursor,
-            _ => &self.link.cursor,
+        let (cursor, resumed) = match &conn.phase {
+            Phase::Registering(registering) => (registering.cursor.as_str(), false),
+            _ => ("", true),
         };
         let request = self.link.requests.next_number();
         let frame = ToRouter::Register(Register {
             request,
             session: Some(link_session(id, session, name)),
-            cursor: cursor.clone().into(),
+            cursor: cursor.to_owned().into(),
             session_id,
+            resumed,
+            since_ms: if resumed { self.link.since_ms() } else { 0 },
         });
         match self.link.ask(&frame) {
             Ok(()) => {
                 conn.is_registered = true;
-                let pending =
-                    Pending { slot: id.slot, session, asked: tick, purpose: Purpose::Register };
-                self.link.requests.pending.insert(request, pending);
+                let purpose = Purpose::Register { resumed };
+                let pending = Pending { slot: id.slot, session, asked: tick, purpose };
+                self.link.requests.insert(request, pending);
             }
             Err(Refused::Down) => {}
             Err(Refused::Full | Refused::TooLarge) => {
@@ -119,6 +146,9 @@ impl Core {
             return;
         }
         let session = conn.session;
+        if self.link.withdraw(id.slot, session) {
+            return;
+        }
         if let Some(name) = name_of(conn) {
             let session = Some(link_session(id, session, name));
             self.link.tell(&ToRouter::Unregister(Unregister { session }));
@@ -198,16 +228,17 @@ impl Core {
         let asked = self.ticks.at(io.now());
         let purpose = Purpose::Op { frame, write };
         let pending = Pending { slot: id.slot, session, asked, purpose };
-        self.link.requests.pending.insert(request, pending);
+        self.link.requests.insert(request, pending);
         Ok(())
     }
 
     /// An answer is complete.
     pub(super) fn answered<I: Io>(&mut self, io: &mut I, request: u64, body: &[u8], failed: bool) {
-        let Some(pending) = self.link.requests.pending.remove(&request) else { return };
+        let Some(pending) = self.link.requests.take(request) else { return };
         let Some((id, conn)) = self.slab.session_mut(pending.slot, pending.session) else { return };
         match pending.purpose {
-            Purpose::Register => match v1::ServerFrame::decode(body).map(|frame| frame.body) {
+            Purpose::Register { .. } => match v1::ServerFrame::decode(body).map(|frame| frame.body)
+            {
                 Ok(Some(v1::Body::Welcome(welcome))) => self.registered(io, id, welcome),
                 Ok(Some(v1::Body::Error(error))) => self.registration_failed(io, id, error),
                 _ => self.registration_failed(io, id, ErrorCode::Internal.error()),
@@ -255,13 +286,10 @@ impl Core {
 
     /// The home has the session.
     fn registered<I: Io>(&mut self, io: &mut I, id: ConnId, welcome: v1::Welcome<'_>) {
+        self.link.pushed_until(welcome.time_ms);
         let Some(conn) = self.slab.get_mut(id) else { return };
         match conn.phase {
-            Phase::Registering(_) => {
-                self.link.cursor.clear();
-                self.link.cursor.push_str(&welcome.cursor);
-                self.establish(io, id, welcome);
-            }
+            Phase::Registering(_) => self.establish(io, id, welcome),
             Phase::Established(_) => {
                 let v1::Welcome { changes: items, cursor, more, sync, .. } = welcome;
                 let changes = v1::Changes { items, cursor, more, sync };
@@ -274,7 +302,7 @@ impl Core {
 
     /// The home did not take the session.
     fn registration_failed<I: Io>(&mut self, io: &mut I, id: ConnId, error: v1::Error<'_>) {
-        let Some(conn) = self.slab.get_mut(id) else { return };
+        let Some(conn) = self.slab.open_mut(id) else { return };
         conn.is_registered = false;
         let hello_id = match &conn.phase {
             Phase::Registering(registering) => registering.hello_id,
@@ -291,7 +319,9 @@ impl Core {
         let mut numbers: Vec<u64> = self.link.requests.pending.keys().copied().collect();
         numbers.sort_unstable();
         for number in numbers {
-            self.fail_request(io, number);
+            if let Some(pending) = self.link.requests.take(number) {
+                self.fail_request(io, pending);
+            }
         }
     }
 
@@ -299,13 +329,24 @@ impl Core {
     pub(super) fn fail_late_requests<I: Io>(&mut self, io: &mut I, tick: u32) {
         for number in self.link.requests.late(tick) {
             self.link.answers.forget(number);
-            self.fail_request(io, number);
+            let Some(pending) = self.link.requests.take(number) else { continue };
+            match pending.purpose {
+                Purpose::Register { .. } => self.registration_late(io, &pending),
+                Purpose::Op { .. } => self.fail_request(io, pending),
+            }
+        }
+    }
+
+    /// Nobody would push to a session that its home does not have: its client does better to come
+    /// again.
+    fn registration_late<I: Io>(&mut self, io: &mut I, pending: &Pending) {
+        if let Some((id, _)) = self.slab.session_mut(pending.slot, pending.session) {
+            self.close(io, id, CloseReason::ServerFault);
         }
     }
 
     /// Answers in the router's place: whether a write was done is not known.
-    fn fail_request<I: Io>(&mut self, io: &mut I, number: u64) {
-        let Some(pending) = self.link.requests.pending.remove(&number) else { return };
+    fn fail_request<I: Io>(&mut self, io: &mut I, pending: Pending) {
         let Some((id, conn)) = self.slab.session_mut(pending.slot, pending.session) else { return };
         let Purpose::Op { frame, write } = pending.purpose else { return };
         conn.requests_in_flight = conn.requests_in_flight.saturating_sub(1);

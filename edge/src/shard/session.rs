@@ -139,7 +139,7 @@ impl Core {
         id: ConnId,
         write: impl FnOnce(&mut Vec<u8>),
     ) {
-        let Some(conn) = self.slab.get_mut(id) else { return };
+        let Some(conn) = self.slab.open_mut(id) else { return };
         if self.outputs.offer(io, id, conn, write) == Verdict::Overrun {
             self.close(io, id, CloseReason::SlowConsumer);
         }
@@ -152,7 +152,7 @@ impl Core {
         id: ConnId,
         write: impl FnOnce(&mut Vec<u8>),
     ) {
-        let Some(conn) = self.slab.get_mut(id) else { return };
+        let Some(conn) = self.slab.open_mut(id) else { return };
         match self.outputs.offer_answer(io, id, conn, write) {
             Verdict::Overrun => self.close(io, id, CloseReason::SlowConsumer),
             Verdict::Queued | Verdict::Dropped => self.hold_back(io, id),
@@ -293,13 +293,14 @@ impl Core {
         for push in &early {
             self.push(io, id, push);
         }
-        self.look_after(io, id);
+        if self.slab.open_mut(id).is_some() {
+            self.look_after(io, id);
+        }
     }
 
     /// What the edge knows better than the home.
     fn complete_welcome(&self, welcome: &mut v1::Welcome<'_>) {
         welcome.heartbeat_ms = self.deadlines.heartbeat.as_millis() as u64;
-        welcome.time_ms = (self.clocks.wall_ms)();
         let bounds = welcome.limits.get_or_insert_default();
         bounds.frame_bytes_max = u64::from(self.frame_bytes_max);
         bounds.requests_in_flight_max = u32::from(limits::REQUESTS_IN_FLIGHT_MAX);

@@ -13,6 +13,7 @@ mod order;
 mod origin;
 mod output;
 mod phases;
+mod resume;
 mod rig;
 mod tokens;
 mod turns;

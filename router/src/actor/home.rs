@@ -18,7 +18,7 @@ use crate::clock::Clock;
 use crate::home::cursor::Cursor;
 use crate::home::lists::{Heads, ListError, Lists};
 use crate::home::turns::Turns;
-use crate::home::{Home, Repair};
+use crate::home::{Arrival, Home, Repair};
 use crate::limits::{self, Limits};
 use crate::link::decode::HomeOp;
 use crate::link::queue::{Links, OutgoingHint, Replies, Reply};
@@ -77,6 +77,8 @@ pub(crate) struct Registration {
     pub(crate) device: Box<str>,
     pub(crate) cursor: Option<Cursor>,
     pub(crate) session_id: u64,
+    /// Its client had a welcome before its link was lost.
+    pub(crate) resumed: bool,
 }
 
 /// What became of a list. As many as there are lists under way.
@@ -241,15 +243,21 @@ impl<S: Store> Work<S> {
 
     /// Registers, then reads: what is committed later finds the connection.
     fn register(&mut self, registration: Registration) {
-        let Registration { connection, user, device, .. } = &registration;
-        let evicted = self.home.register(user.id, device, *connection, self.limits.devices_max);
+        let Registration { connection, session_id, resumed, .. } = registration;
+        let (user, request) = (registration.user.id, registration.request);
+        let arrival = Arrival { device: &registration.device, connection, session_id, resumed };
+        let evicted = self.home.register(user, arrival, self.limits.devices_max);
         for gone in evicted {
             let reply = Reply::Evict { connection: gone.connection, too_many: gone.too_many };
             self.replies.push(gone.connection.link, reply);
         }
+        if !self.home.has(user, connection) {
+            // Behind its eviction nobody reads it; it gives the request's credit back.
+            self.refuse(connection.link, request, Refusal::Unavailable);
+            return;
+        }
         self.stats.registered();
         let now = self.clock.now();
-        let (user, connection, request) = (user.id, *connection, registration.request);
         let waiting = Waiting::Welcome {
             registration: Box::new(registration),
             at_ms: now.wall_ms,

@@ -20,4 +20,4 @@ pub mod lists;
 mod sessions;
 pub(crate) mod turns;
 
-pub use sessions::{Evicted, Home, Repair};
+pub use sessions::{Arrival, Evicted, Home, Repair};

@@ -18,6 +18,20 @@ struct Session {
     /// Something was not sent to it.
     stale: bool,
     device: u64,
+    session_id: u64,
+}
+
+/// A connection that begins.
+#[derive(Clone, Copy, Debug)]
+pub struct Arrival<'a> {
+    /// Of which device.
+    pub device: &'a str,
+    /// Which.
+    pub connection: Connection,
+    /// The same as long as the client's connection lives, whatever happens to links.
+    pub session_id: u64,
+    /// Its client had a welcome before the link to it was lost.
+    pub resumed: bool,
 }
 
 /// Most users have one connection, which needs no memory besides the table's.
@@ -54,17 +68,24 @@ pub struct Home {
 }
 
 impl Home {
-    /// A connection of a device begins. The list names those that it replaces.
+    /// A connection of a device begins. The list names those that it replaces; or itself, if it is
+    /// resumed and its device has come elsewhere meanwhile.
     pub fn register(
         &mut self,
         user: UserId,
-        device: &str,
-        connection: Connection,
+        arrival: Arrival<'_>,
         devices_max: usize,
     ) -> SmallVec<[Evicted; 1]> {
-        let device = self.devices.hash_one(device);
+        let Arrival { connection, session_id, resumed, .. } = arrival;
+        let device = self.devices.hash_one(arrival.device);
         let sessions = self.users.entry(user).or_default();
         let mut evicted: SmallVec<[Evicted; 1]> = SmallVec::new();
+        // Its own entry may still be there: the end of its link is not known yet.
+        let is_newer = |it: &Session| it.device == device && it.session_id != session_id;
+        if resumed && sessions.iter().any(is_newer) {
+            evicted.push(Evicted { connection, too_many: false });
+            return evicted;
+        }
         sessions.retain(|session| {
             let replaced = session.device == device || session.connection == connection;
             if replaced && session.connection != connection {
@@ -78,7 +99,7 @@ impl Home {
             evicted.push(Evicted { connection: sessions.remove(0).connection, too_many: true });
             self.sessions -= 1;
         }
-        sessions.push(Session { connection, welcomed: false, stale: false, device });
+        sessions.push(Session { connection, welcomed: false, stale: false, device, session_id });
         self.sessions += 1;
         self.stale.remove(&connection);
         for gone in &evicted {
@@ -214,8 +235,14 @@ mod tests {
         reached
     }
 
+    /// A new connection; its session is named after it.
+    fn new(device: &str, connection: Connection) -> Arrival<'_> {
+        let session_id = u64::from(connection.link) << 32 | u64::from(connection.slot);
+        Arrival { device, connection, session_id, resumed: false }
+    }
+
     fn join(home: &mut Home, user: UserId, device: &str, connection: Connection) {
-        assert!(home.register(user, device, connection, 8).is_empty());
+        assert!(home.register(user, new(device, connection), 8).is_empty());
         home.welcomed(user, connection, 0);
     }
 
@@ -224,7 +251,7 @@ mod tests {
         let mut home = Home::default();
         join(&mut home, ALICE, "phone", on(1, 1));
         join(&mut home, ALICE, "laptop", on(1, 2));
-        let evicted = home.register(ALICE, "phone", on(2, 1), 8);
+        let evicted = home.register(ALICE, new("phone", on(2, 1)), 8);
         assert_eq!(&evicted[..], [Evicted { connection: on(1, 1), too_many: false }]);
         home.welcomed(ALICE, on(2, 1), 0);
         assert_eq!(reached(&mut home, &delivery(&[ALICE], None)), [on(1, 2), on(2, 1)]);
@@ -234,7 +261,7 @@ mod tests {
     fn a_late_goodbye_of_the_old_connection_does_not_remove_the_new_one() {
         let mut home = Home::default();
         join(&mut home, ALICE, "phone", on(1, 1));
-        home.register(ALICE, "phone", on(2, 1), 8);
+        home.register(ALICE, new("phone", on(2, 1)), 8);
         home.unregister(ALICE, on(1, 1));
         assert!(home.has(ALICE, on(2, 1)));
         assert_eq!(home.sessions(), 1);
@@ -243,12 +270,34 @@ mod tests {
     }
 
     #[test]
+    fn a_resumed_connection_does_not_replace_the_one_its_device_has_elsewhere() {
+        let mut home = Home::default();
+        join(&mut home, ALICE, "phone", on(2, 1));
+        let resumed = Arrival { resumed: true, ..new("phone", on(1, 1)) };
+        let evicted = home.register(ALICE, resumed, 8);
+        assert_eq!(&evicted[..], [Evicted { connection: on(1, 1), too_many: false }]);
+        assert!(home.has(ALICE, on(2, 1)) && !home.has(ALICE, on(1, 1)));
+        let other_device = Arrival { resumed: true, ..new("laptop", on(1, 2)) };
+        assert!(home.register(ALICE, other_device, 8).is_empty());
+    }
+
+    #[test]
+    fn a_resumed_connection_replaces_what_its_lost_link_left_of_itself() {
+        let mut home = Home::default();
+        join(&mut home, ALICE, "phone", on(1, 1));
+        let again = Arrival { connection: on(3, 1), resumed: true, ..new("phone", on(1, 1)) };
+        home.register(ALICE, again, 8);
+        assert!(home.has(ALICE, on(3, 1)) && !home.has(ALICE, on(1, 1)));
+        assert_eq!(home.sessions(), 1);
+    }
+
+    #[test]
     fn as_many_devices_as_allowed_stay_and_one_more_ends_the_oldest() {
         let mut home = Home::default();
         for slot in 0..8 {
-            assert!(home.register(ALICE, &slot.to_string(), on(1, slot), 8).is_empty());
+            assert!(home.register(ALICE, new(&slot.to_string(), on(1, slot)), 8).is_empty());
         }
-        let evicted = home.register(ALICE, "ninth", on(1, 9), 8);
+        let evicted = home.register(ALICE, new("ninth", on(1, 9)), 8);
         assert_eq!(&evicted[..], [Evicted { connection: on(1, 0), too_many: true }]);
         assert_eq!(home.sessions(), 8);
     }
@@ -266,7 +315,7 @@ mod tests {
     #[test]
     fn what_comes_between_registration_and_welcome_is_repaired() {
         let mut home = Home::default();
-        home.register(ALICE, "phone", on(1, 1), 8);
+        home.register(ALICE, new("phone", on(1, 1)), 8);
         assert_eq!(reached(&mut home, &delivery(&[ALICE], None)), []);
         assert_eq!(home.repairs(10, |_| true), []);
         home.welcomed(ALICE, on(1, 1), 77);

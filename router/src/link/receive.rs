@@ -87,12 +87,18 @@ impl Link {
         self.begin(register.request, frame_bytes)?;
         let session = register.session.ok_or(LinkError::Protocol("no session"))?;
         let user = user(&session)?;
+        let log_id = self.shared.log_id;
+        let cursor = match register.resumed {
+            true => Some(Cursor { log_id, moment_ms: register.since_ms, rest: None }),
+            false => Cursor::decode(&register.cursor),
+        };
         let registration = Registration {
             request: register.request,
             connection: self.connection(&session),
             device: session.device.into(),
-            cursor: Cursor::decode(&register.cursor),
+            cursor,
             session_id: register.session_id,
+            resumed: register.resumed,
             user,
         };
         self.call(registration.user.id, Call::Register(registration));

@@ -155,21 +155,38 @@ impl Edge {
         device: &str,
         cursor: &str,
     ) -> v1::Welcome<'static> {
-        self.last_request += 1;
-        let request = self.last_request;
-        let register = link::Register {
-            request,
-            session: Some(Self::session(slot, user, device)),
-            cursor: cursor.into(),
-            session_id: 7,
-        };
-        self.write(&ToRouter::Register(register)).await;
-        let (body, failed) = self.answer(request).await;
+        let session = Some(Self::session(slot, user, device));
+        let session_id = u64::from(slot);
+        let cursor = cursor.into();
+        let register = link::Register { session, cursor, session_id, ..link::Register::default() };
+        let (body, failed) = self.registered(register).await;
         assert!(!failed);
         match v1::ServerFrame::decode(&body).unwrap().into_owned().body {
             Some(v1::Body::Welcome(welcome)) => welcome,
             other => panic!("not a welcome: {other:?}"),
         }
+    }
+
+    /// The answer to the registration of a session that had its welcome on a lost link.
+    pub(crate) async fn resume(
+        &mut self,
+        slot: u32,
+        user: &str,
+        device: &str,
+        since_ms: u64,
+    ) -> (Vec<u8>, bool) {
+        let session = Some(Self::session(slot, user, device));
+        let session_id = u64::from(slot);
+        let resumed = link::Register { resumed: true, since_ms, ..link::Register::default() };
+        self.registered(link::Register { session, session_id, ..resumed }).await
+    }
+
+    async fn registered(&mut self, mut register: link::Register<'_>) -> (Vec<u8>, bool) {
+        self.last_request += 1;
+        let request = self.last_request;
+        register.request = request;
+        self.write(&ToRouter::Register(register)).await;
+        self.answer(request).await
     }
 
     pub(crate) async fn unregister(&mut self, slot: u32, user: &str, device: &str) {
