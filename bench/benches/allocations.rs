@@ -84,9 +84,8 @@ fn start(arguments: &[&str]) -> io::Result<SocketAddr> {
     let mut all = vec!["throng-edge", "--admin", "127.0.0.1:0", "--shards", "1"];
     all.extend(["--listen", &listen]);
     all.extend(arguments);
-    let settings = match config::read(all.iter().map(OsString::from)) {
-        Ok(Asked::Run(settings)) => settings,
-        _ => return Err(io::Error::other("the gateway's arguments are wrong")),
+    let Ok(Asked::Run(settings)) = config::read(all.iter().map(OsString::from)) else {
+        return Err(io::Error::other("the gateway's arguments are wrong"));
     };
     std::thread::spawn(move || process::run(*settings));
     let began = Instant::now();
