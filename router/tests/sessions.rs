@@ -3,7 +3,7 @@
 mod edge;
 
 use edge::{Edge, router, send, send_to, uuid_v7};
-use throng_wire::v1;
+use throng_wire::{Protobuf as _, v1};
 
 #[tokio::test]
 async fn the_newest_connection_of_a_device_wins_and_a_late_goodbye_does_not_harm_it() {
