@@ -103,6 +103,7 @@ impl Conversation {
             work.left.extend(done.left.iter().map(|user| (*user, row.seq, row.n)));
             work.projections.extend(done.projections);
             work.sent(row);
+            self.marks.sent(row);
             let users = self.roster.audience();
             work.heard.push(Heard { row: row.clone(), users, except: None });
             work.conv = Some(self.roster.conv_row(self.id, row));

@@ -25,7 +25,7 @@ use crate::limits;
 struct Known {
     delivered: Seq,
     read: Seq,
-    /// The store has nothing higher.
+    /// What the store had is in it.
     whole: bool,
 }
 
@@ -58,10 +58,10 @@ impl Marks {
         known
     }
 
-    /// A committed row: its sender is at the head.
+    /// A row of the log, of which the store may not know yet.
     pub(super) fn sent(&mut self, row: &Row) {
         if row.kind == MESSAGE_KIND {
-            self.advance(row.sender, row.seq, row.seq).whole = true;
+            self.advance(row.sender, row.seq, row.seq);
         }
     }
 

@@ -6,9 +6,9 @@
 //!
 //! Order of calls: [`Owner::take`] for each partition, then in any order [`Owner::request`] and the
 //! answers to outputs ([`Owner::loaded`], [`Owner::rows`], [`Owner::counted`],
-//! [`Owner::watermarks`], [`Owner::appended`], [`Owner::projected`]); at the end of a turn [`Owner::flush`], then [`Owner::fence_begins`] if
-//! [`Owner::wants_fence`], and [`Owner::fenced`] with what the read showed; [`Owner::tick`] now and
-//! then.
+//! [`Owner::watermarks`], [`Owner::appended`], [`Owner::projected`]); at the end of a turn
+//! [`Owner::flush`], then [`Owner::fence_begins`] if [`Owner::wants_fence`], and [`Owner::fenced`]
+//! with what the read showed; [`Owner::tick`] now and then.
 //!
 //! Invariants:
 //! - One append of a conversation is in flight; what arrives meanwhile is the next batch.
@@ -51,8 +51,8 @@ pub use request::{
 
 use bytes::Bytes;
 use throng_store::{
-    Append, ConvId, ConvRow, DirtyWindow, MemberRow, PageLimit, PartitionId, Projection, Range, Row, Seq, Tag,
-    UserId,
+    Append, ConvId, ConvRow, DirtyWindow, MemberRow, PageLimit, PartitionId, Projection, Range,
+    Row, Seq, Tag, UserId,
 };
 
 /// What an actor is to do.

@@ -5,8 +5,8 @@ mod asking;
 use std::collections::{BTreeMap, HashMap};
 
 use throng_store::{
-    Append, AppendOutcome, ConvId, ConvRow, FenceOutcome, MemberRow, PageLimit, Projection, Range, Row, Seq,
-    Tag, UserId, Watermarks,
+    Append, AppendOutcome, ConvId, ConvRow, FenceOutcome, MemberRow, PageLimit, Projection, Range,
+    Row, Seq, Tag, UserId, Watermarks,
 };
 use throng_wire::{Protobuf, id, v1};
 
