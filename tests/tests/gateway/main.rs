@@ -30,4 +30,5 @@ mod resume;
 mod slow_consumer;
 mod token_rotation;
 mod tokens;
+mod watermarks;
 mod write_failure;
