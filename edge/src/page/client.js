@@ -391,6 +391,8 @@ class ThrongClient extends EventTarget {
     this.limits = welcome.limits ?? {};
     if (this.logId && this.logId !== welcome.log_id) this.forgetLog();
     this.logId = welcome.log_id;
+    // Receipts that were pushed meanwhile are not pushed again: `members` has the watermarks.
+    for (const conversation of this.conversations.values()) conversation.hasOldMembers = true;
     this.setState('online');
     this.catchUp(welcome);
     this.settling.clear();
@@ -499,6 +501,7 @@ class ThrongClient extends EventTarget {
   noteItem(item, cursor) {
     const { kind, name = '', peer = '', head = 0, unread = 0, read = 0, last_event } = item;
     const conversation = this.conversation(item.conv);
+    if (peer) conversation.mark(peer, item.peer_delivered ?? 0, item.peer_read ?? 0);
     Object.assign(conversation, { kind, name, peer, closed: false, draft: false });
     if (last_event?.seq > (conversation.latest?.seq ?? 0)) conversation.latest = last_event;
     const isNew = cursor === undefined && !conversation.events.length;
@@ -865,6 +868,9 @@ class ThrongClient extends EventTarget {
       after = page.next || undefined;
     }
     conversation.members = members;
+    for (const { user, delivered = 0, read = 0 } of members) {
+      if (user !== this.user) conversation.mark(user, delivered, read);
+    }
     this.changed(conv);
   }
 

@@ -326,8 +326,8 @@ class Page {
     if (more || this.open !== open) this.onScroll();
   }
 
-  async loadMembers({ conv, kind, closed, hasOldMembers }) {
-    if (!hasOldMembers || kind !== 'group' || closed || this.client.state !== 'online') return;
+  async loadMembers({ conv, draft, closed, hasOldMembers }) {
+    if (!hasOldMembers || draft || closed || this.client.state !== 'online') return;
     await this.client.loadMembers(conv).catch((error) => this.client.complain(error));
   }
 
