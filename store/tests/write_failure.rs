@@ -11,7 +11,7 @@ use std::process::Command;
 
 use bytes::Bytes;
 use fixture::{append, conv, open, row, write};
-use throng_store::{Append, AppendOutcome, FenceOutcome, Row, Store, StoreError};
+use throng_store::{Append, AppendOutcome, FenceOutcome, Range, Row, Store, StoreError};
 
 const DIR: &str = "THRONG_STORE_WRITE_FAILURE_DIR";
 const ACKED: &str = "acked";
@@ -57,11 +57,21 @@ async fn a_full_disk_ends_the_process_and_loses_nothing() {
         .output()
         .unwrap();
     assert_eq!(status.status.code(), Some(74), "{status:?}");
-    let acked: usize = std::fs::read_to_string(dir.path().join(ACKED)).unwrap().parse().unwrap();
+    let acked: u64 = std::fs::read_to_string(dir.path().join(ACKED)).unwrap().parse().unwrap();
     assert!(acked > 100, "{acked}");
     let store = open(&dir.path().join("data"));
-    let rows = store.tail(conv(1), 1_000.into()).await.unwrap();
-    assert!(rows.len() >= acked);
-    let next = rows.len() as u64 + 1;
+    // In pages, as they are bounded by bytes, too.
+    let mut last = 0;
+    loop {
+        let rows = store.range(conv(1), Range::After(last), 1_000.into()).await.unwrap();
+        let seqs: Vec<u64> = rows.iter().map(|row| row.seq).collect();
+        assert_eq!(seqs, (last + 1..).take(rows.len()).collect::<Vec<_>>());
+        match seqs.last() {
+            Some(seq) => last = *seq,
+            None => break,
+        }
+    }
+    assert!(last >= acked);
+    let next = last + 1;
     assert_eq!(write(&store, append(1, next..=next, store.epoch())), AppendOutcome::Ok);
 }
