@@ -412,7 +412,7 @@ impl<S: Store> Work<S> {
                 of_link.get(index).is_none_or(|hint| hint.slots.len() >= HINT_RECIPIENTS_MAX);
             if full {
                 begun.insert(connection.link, of_link.len());
-                of_link.push(OutgoingHint::new(delivery.frame.clone()));
+                of_link.push(OutgoingHint::new(delivery.frame.clone(), delivery.ephemeral));
             }
             if let Some(hint) = of_link.last_mut() {
                 hint.add(user, connection);
@@ -425,7 +425,7 @@ impl<S: Store> Work<S> {
         if !self.home.has(repair.user, repair.connection) {
             return;
         }
-        let mut hint = OutgoingHint::new(frame);
+        let mut hint = OutgoingHint::new(frame, false);
         hint.add(repair.user, repair.connection);
         let Some(queue) = self.links.get(repair.connection.link) else { return };
         if queue.hint(vec![hint]).is_empty() {

@@ -225,7 +225,7 @@ mod tests {
     }
 
     fn delivery(users: &[UserId], except: Option<Connection>) -> Delivery {
-        Delivery { frame: Bytes::new(), users: users.into(), except }
+        Delivery { frame: Bytes::new(), users: users.into(), except, ephemeral: false }
     }
 
     fn reached(home: &mut Home, delivery: &Delivery) -> Vec<Connection> {

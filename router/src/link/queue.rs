@@ -26,12 +26,13 @@ pub(crate) struct OutgoingHint {
     pub(crate) sessions: Vec<u32>,
     pub(crate) users: Vec<UserId>,
     pub(crate) frame: Bytes,
+    pub(crate) ephemeral: bool,
 }
 
 impl OutgoingHint {
     /// A frame for nobody yet.
-    pub(crate) fn new(frame: Bytes) -> Self {
-        Self { slots: Vec::new(), sessions: Vec::new(), users: Vec::new(), frame }
+    pub(crate) fn new(frame: Bytes, ephemeral: bool) -> Self {
+        Self { slots: Vec::new(), sessions: Vec::new(), users: Vec::new(), frame, ephemeral }
     }
 
     /// Also for this connection.

@@ -274,7 +274,7 @@ impl Link {
                 slots: hint.slots,
                 sessions: hint.sessions,
                 frame: Cow::Borrowed(&hint.frame),
-                ephemeral: false,
+                ephemeral: hint.ephemeral,
             }))?;
         }
         if let Some(credit) = self.credit.grant() {

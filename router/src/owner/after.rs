@@ -23,6 +23,8 @@ pub struct Delivery {
     pub users: Arc<[UserId]>,
     /// but this one.
     pub except: Option<Connection>,
+    /// May be dropped where a client takes its output too slowly: it can be asked for.
+    pub ephemeral: bool,
 }
 
 /// A committed row, and who hears of it.
@@ -140,6 +142,7 @@ impl AfterWork {
             frame: event::event_frame(&conv, &heard.row),
             users: Arc::clone(&heard.users),
             except: heard.except,
+            ephemeral: false,
         });
         events.chain(self.marks.values().filter_map(move |mark| receipt(conv, mark)))
     }
@@ -157,5 +160,6 @@ fn receipt(conv: ConvId, mark: &PendingMark) -> Option<Delivery> {
         read: mark.told.1,
     };
     let frame = event::frame(v1::Body::Receipt(receipt));
-    Some(Delivery { frame, users: mark.audience.clone()?, except: mark.except })
+    let users = mark.audience.clone()?;
+    Some(Delivery { frame, users, except: mark.except, ephemeral: true })
 }

@@ -301,7 +301,7 @@ impl Conversation {
         let users = self.committed_audience();
         if let Some(row) = self.tail.last() {
             let frame = event::event_frame(&self.id, row);
-            turn.deliver(Delivery { frame, users, except: None });
+            turn.deliver(Delivery { frame, users, except: None, ephemeral: false });
         }
     }
 

@@ -63,6 +63,8 @@ pub(crate) struct Pushed {
     /// Slots, ascending.
     pub(crate) slots: Vec<u32>,
     pub(crate) frame: Vec<u8>,
+    /// May be dropped where a client is slow.
+    pub(crate) ephemeral: bool,
 }
 
 /// One link, whose slot n has session 100 + n.
@@ -126,7 +128,8 @@ impl Edge {
                 ToEdge::Hint(hint) => {
                     let mut slots = hint.slots;
                     slots.sort_unstable();
-                    self.hints.push_back(Pushed { slots, frame: hint.frame.into_owned() });
+                    let (frame, ephemeral) = (hint.frame.into_owned(), hint.ephemeral);
+                    self.hints.push_back(Pushed { slots, frame, ephemeral });
                 }
                 ToEdge::Evict(evict) => {
                     self.evicted.push((evict.session.unwrap().slot, evict.code));
@@ -243,11 +246,16 @@ impl Edge {
     }
 
     /// The next thing pushed: to which slots, and what.
-    pub(crate) async fn pushed(&mut self) -> (Vec<u32>, v1::Body<'static>) {
+    /// The next thing pushed, as it came.
+    pub(crate) async fn hint(&mut self) -> Pushed {
         while self.hints.is_empty() {
             self.read().await;
         }
-        let pushed = self.hints.pop_front().unwrap();
+        self.hints.pop_front().unwrap()
+    }
+
+    pub(crate) async fn pushed(&mut self) -> (Vec<u32>, v1::Body<'static>) {
+        let pushed = self.hint().await;
         let frame = v1::ServerFrame::decode(&pushed.frame).unwrap().into_owned();
         (pushed.slots, frame.body.expect("a body"))
     }
