@@ -41,7 +41,7 @@ fn main() -> io::Result<()> {
         Some("chat") => {
             let data = tempfile::Builder::new().prefix("throng-bench-").tempdir()?;
             let data = data.path().display().to_string();
-            let unlimited = ["--ops-per-s", "1000000", "--ops-burst", "1000000"];
+            let unlimited = ["--ops-per-s", "1000000", "--ops-burst", "65535"];
             let address = start(&[&["--data", data.as_str()], &unlimited[..]].concat())?;
             report("chat: JSON send, durable, JSON ack", address, "/v1/ws", Exchange::chat)
         }

@@ -212,7 +212,7 @@ impl Sender {
             frame: v1::ClientFrame { id: None, op: Some(op) }.encode_to_vec().into(),
             deadline_ms: 10_000,
             order: number / self.plan.conversations as u64 + 1,
-            first: number < 2 * self.plan.conversations as u64,
+            first: number <= self.plan.conversations as u64,
             conv_id: Vec::new().into(),
         })
     }

@@ -49,7 +49,7 @@ enum Command {
         #[arg(long, default_value_t = 256)]
         conversations: usize,
         /// Sends under way at one time
-        #[arg(long, default_value_t = 256)]
+        #[arg(long, default_value_t = 128)]
         in_flight: usize,
         /// Bytes of text in a message
         #[arg(long, default_value_t = 128)]
