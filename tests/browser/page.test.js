@@ -203,9 +203,13 @@ test('an ack that is lost with its connection does not double the message', asyn
   let cuts = 0;
   const cutAtAck = (page) => page.routeWebSocket('**/v1/ws', (socket) => {
     const server = socket.connectToServer();
+    let isCut = false;
+    // What the page had under way when the connection was cut is lost with it.
+    socket.onMessage((text) => { if (!isCut) server.send(text); });
     server.onMessage((text) => {
       if (cuts > 0 || !JSON.parse(text).ack) return socket.send(text);
       cuts += 1;
+      isCut = true;
       socket.close({ code: 4003 });
       return server.close();
     });
