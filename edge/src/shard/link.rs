@@ -404,7 +404,7 @@ impl Core {
     fn hints_lost(&mut self, lost: u64) {
         if lost > 0 {
             self.counters.hint_gaps += 1;
-            tracing::debug!(shard = self.shard, lost, "hints were left out by the router");
+            tracing::debug!(shard = self.shard, lost, "numbers of hints are missing");
         }
     }
 
