@@ -9,10 +9,12 @@ pub mod durable;
 pub mod echo;
 pub mod fleet;
 pub mod gateway;
+pub mod generator;
 pub mod host;
 pub mod idle;
 pub mod limits;
 pub mod memory;
+pub mod outcome;
 pub mod peers;
 pub mod spread;
 

@@ -1,0 +1,25 @@
+//! The load generator: shards of clients, each on its own thread and ring, driven by a workload.
+//!
+//! A run has `shards` threads. Each owns a driver, the table of its clients and one [`Workload`];
+//! nothing is shared on the way of a message. Once an interval (a second) each shard sends what it
+//! saw, a [`Sample`], down a channel. The results of the run are the sum of its samples, and
+//! nothing else: counters added, histograms merged. So a shard of another process or host counts
+//! exactly like one of ours, and the time series costs nothing extra.
+//!
+//! Contracts:
+//! - A client is known by its number in the run ([`ClientId`]), stable over reconnects: user names
+//!   and pairs are made from it. Where its connection sits in the driver's table is the engine's.
+//! - Arrivals are open: each has an intended moment, from the schedule. Latency counts from it. What
+//!   the generator itself was late is [`Metric::Lateness`], and a run that lagged is not valid.
+//! - Every connection that was started ends in exactly one way: it is open when the run ends, it
+//!   was closed as the plan asked, or it failed with one [`Cause`]. `started = open + asked +
+//!   failed` is checked at the end of a run.
+//! - A client owns no buffer while nothing is under way for it.
+
+pub mod cause;
+pub mod sample;
+pub mod workload;
+
+pub use cause::Cause;
+pub use sample::{Counter, Metric, Sample};
+pub use workload::{ClientId, End, Turn, Workload};
