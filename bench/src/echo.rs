@@ -14,7 +14,7 @@ use throng_wire::ws::{Opcode, encode};
 
 use crate::fleet::{Fleet, Load, Target};
 use crate::limits::DEPTH_MAX;
-use crate::memory;
+use crate::measure::process;
 
 /// What to run.
 #[derive(Clone, Copy, Debug, Serialize)]
@@ -145,7 +145,7 @@ pub fn run(target: &Target, plan: &EchoPlan, server_pid: u32) -> io::Result<Echo
 }
 
 fn cpu(server_pid: u32) -> io::Result<(f64, f64)> {
-    Ok((memory::cpu_seconds(server_pid)?, memory::cpu_seconds(std::process::id())?))
+    Ok((process::cpu_seconds(server_pid)?, process::cpu_seconds(std::process::id())?))
 }
 
 fn spin<D: Driver>(

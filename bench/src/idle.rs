@@ -18,7 +18,7 @@ use crate::fleet::{Fleet, Load, Target};
 use crate::gateway::{Server, beside};
 use crate::host::Host;
 use crate::limits::{IDLE_KERNEL_BYTES_MAX, IDLE_USER_BYTES_MAX};
-use crate::memory;
+use crate::measure::{kernel, process};
 
 /// Connections before the first reading, so that pools and arenas have their size.
 const WARM_UP: usize = 1_000;
@@ -91,9 +91,9 @@ pub fn run(plan: &IdlePlan) -> io::Result<IdleResult> {
 fn wait_for_quiet(connections: usize) -> io::Result<()> {
     let tolerated = connections as f64 * IDLE_KERNEL_BYTES_MAX / 100.0;
     for _ in 0..QUIET_TRIES {
-        let before = memory::slab_bytes()? as f64;
+        let before = kernel::slab_bytes()? as f64;
         std::thread::sleep(Duration::from_secs(1));
-        if (memory::slab_bytes()? as f64 - before).abs() <= tolerated {
+        if (kernel::slab_bytes()? as f64 - before).abs() <= tolerated {
             return Ok(());
         }
     }
@@ -132,7 +132,7 @@ fn establish(
     }
     fleet.park(driver.io());
     turn_for(driver, fleet, settle)?;
-    Ok((memory::resident_bytes(pid)? as f64, memory::slab_bytes()? as f64))
+    Ok((process::resident_bytes(pid)? as f64, kernel::slab_bytes()? as f64))
 }
 
 fn turn_for<D: Driver, H: Handler<D::Io>>(
@@ -180,7 +180,7 @@ fn own_socket_bytes() -> io::Result<f64> {
     let to = driver.io().local_addr(listener)?;
     let mut pairs = Pairs::default();
     turn_for(&mut driver, &mut pairs, Duration::from_millis(200))?;
-    let before = memory::slab_bytes()? as f64;
+    let before = kernel::slab_bytes()? as f64;
     while pairs.accepted < OWN_PAIRS {
         while pairs.started < OWN_PAIRS && pairs.started < pairs.accepted + 64 {
             driver.io().connect(throng_ring::ConnectOptions { to, bind: None })?;
@@ -189,7 +189,7 @@ fn own_socket_bytes() -> io::Result<f64> {
         driver.turn(Duration::from_millis(50), &mut pairs)?;
     }
     turn_for(&mut driver, &mut pairs, Duration::from_secs(1))?;
-    Ok((memory::slab_bytes()? as f64 - before) / (2 * OWN_PAIRS) as f64)
+    Ok((kernel::slab_bytes()? as f64 - before) / (2 * OWN_PAIRS) as f64)
 }
 
 #[derive(Default)]

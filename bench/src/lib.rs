@@ -13,7 +13,7 @@ pub mod generator;
 pub mod host;
 pub mod idle;
 pub mod limits;
-pub mod memory;
+pub mod measure;
 pub mod outcome;
 pub mod peers;
 pub mod spread;
