@@ -121,6 +121,9 @@ names! {
 /// Times of one metric: nanoseconds, three significant digits, as large as they come.
 pub type Times = Histogram<u64>;
 
+/// Longer times are recorded as this: it bounds the size of a histogram.
+const TIME_MAX: Duration = Duration::from_secs(3600);
+
 /// Significant digits of a time.
 const DIGITS: u8 = 3;
 
@@ -154,9 +157,10 @@ impl Sample {
     /// Records a time.
     #[inline]
     pub fn record(&mut self, metric: Metric, time: Duration) {
-        let nanoseconds = u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
+        let nanoseconds = u64::try_from(time.min(TIME_MAX).as_nanos()).unwrap_or(u64::MAX);
         let times = self.times[metric as usize].get_or_insert_with(empty_times);
-        times.saturating_record(nanoseconds);
+        // Refused only by a histogram that does not resize itself.
+        let _ = times.record(nanoseconds);
     }
 
     /// The times of a metric, if there are any.
