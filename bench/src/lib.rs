@@ -16,6 +16,7 @@ pub mod limits;
 pub mod measure;
 pub mod outcome;
 pub mod peers;
+pub mod preflight;
 pub mod spread;
 
 use std::io;
