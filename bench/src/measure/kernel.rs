@@ -62,6 +62,13 @@ impl Counters {
         Self(counters)
     }
 
+    #[cfg(test)]
+    pub(crate) fn parse_pairs(text: &str) -> Self {
+        let mut counters = BTreeMap::new();
+        collect_pairs(text, &mut counters);
+        Self(counters)
+    }
+
     /// By how much a counter (`TcpExt.ListenOverflows`) grew since `before`.
     #[must_use]
     pub fn since(&self, before: &Self, name: &str) -> u64 {
@@ -116,11 +123,8 @@ mod tests {
 
     #[test]
     fn counters_are_named_by_group_and_their_growth_is_told() {
-        let mut before = BTreeMap::new();
-        collect_pairs("TcpExt: A B\nTcpExt: 1 7\nIpExt: A\nIpExt: 3\n", &mut before);
-        let mut after = BTreeMap::new();
-        collect_pairs("TcpExt: A B\nTcpExt: 5 7\n", &mut after);
-        let (before, after) = (Counters(before), Counters(after));
+        let before = Counters::parse_pairs("TcpExt: A B\nTcpExt: 1 7\nIpExt: A\nIpExt: 3\n");
+        let after = Counters::parse_pairs("TcpExt: A B\nTcpExt: 5 7\n");
         assert_eq!(after.since(&before, "TcpExt.A"), 4);
         assert_eq!(after.since(&before, "TcpExt.B"), 0);
         assert_eq!(after.since(&before, "IpExt.A"), 0, "gone from the second reading");
