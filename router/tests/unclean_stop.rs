@@ -1,4 +1,4 @@
-//! I1, I4: a process that ends without a word leaves nothing behind that the next one does not mend.
+//! I1, I4: a process that ends without a word leaves nothing that the next one does not mend.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod edge;

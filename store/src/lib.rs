@@ -67,9 +67,9 @@ pub trait Store: Clone + Send + Sync + 'static {
         limit: PageLimit,
     ) -> impl Future<Output = Result<Vec<Row>, StoreError>> + Send;
 
-    /// Rows of a conversation with seq in `range`, in the order of the range's direction, all epochs
-    /// included. An ascending page never ends between the epochs of a seq: the rest of them come
-    /// beyond `limit`, so that the highest epoch of every seq in it is known.
+    /// Rows of a conversation with seq in `range`, in the order of the range's direction, all
+    /// epochs included. An ascending page never ends between the epochs of a seq: the rest of them
+    /// come beyond `limit`, so that the highest epoch of every seq in it is known.
     fn range(
         &self,
         conv: ConvId,
@@ -82,8 +82,8 @@ pub trait Store: Clone + Send + Sync + 'static {
     /// applied again. Order and repetition do not matter.
     ///
     /// # Errors
-    /// [`StoreError::Corrupt`] if a cell that is there already cannot be read: it stays as it is, all
-    /// others are written, and asking again will not help.
+    /// [`StoreError::Corrupt`] if a cell that is there already cannot be read: it stays as it is,
+    /// all others are written, and asking again will not help.
     fn project(
         &self,
         projections: Vec<Projection>,
@@ -119,7 +119,8 @@ pub trait Store: Clone + Send + Sync + 'static {
         conv: ConvId,
     ) -> impl Future<Output = Result<Option<UserConvRow>, StoreError>> + Send;
 
-    /// How far users are in a conversation, in the order of `users`; zeros for whom nothing is known.
+    /// How far users are in a conversation, in the order of `users`; zeros for whom nothing is
+    /// known.
     fn watermarks(
         &self,
         conv: ConvId,

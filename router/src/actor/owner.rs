@@ -26,13 +26,16 @@ use crate::owner::{
     Request, Settings,
 };
 
+/// Where the head of a conversation is told.
+pub(crate) type HeadAnswer = oneshot::Sender<Result<Head, Refusal>>;
+
 /// What an owner actor is asked.
 #[derive(Debug)]
 pub(crate) enum OwnerMessage {
     /// Requests that one link read at once.
     Requests(Vec<(ConvId, Request)>),
     /// The head of a conversation, for a list.
-    Head { conv: ConvId, user: UserId, event: bool, answer: oneshot::Sender<Result<Head, Refusal>> },
+    Head { conv: ConvId, user: UserId, event: bool, answer: HeadAnswer },
     /// Do the after-work of an earlier owner again.
     Recover { conv: ConvId, done: oneshot::Sender<bool> },
     /// Finish what is under way, then stop.
@@ -77,7 +80,7 @@ struct Work<S> {
     projected: Vec<ConvId>,
     projections: Vec<Projection>,
     closed: Vec<DirtyWindow>,
-    heads: HashMap<u64, oneshot::Sender<Result<Head, Refusal>>>,
+    heads: HashMap<u64, HeadAnswer>,
     last_head: u64,
     recoveries: HashMap<ConvId, Vec<oneshot::Sender<bool>>>,
     stop: Option<(oneshot::Sender<()>, Instant)>,

@@ -2,8 +2,8 @@
 //!
 //! A user has one list under way at a time; their next one waits behind the other users who wait.
 //! What waits is bounded, for each user and for all. Who drives it: the home's actor, which calls
-//! [`Turns::wait`] for each list, then [`Turns::next`] until there is none, and [`Turns::done`] when
-//! a list that `next` gave has been made or let go.
+//! [`Turns::wait`] for each list, then [`Turns::next`] until there is none, and [`Turns::done`]
+//! when a list that `next` gave has been made or let go.
 
 use std::collections::{HashMap, VecDeque};
 

@@ -339,21 +339,9 @@ impl Owner {
         work: impl FnOnce(&mut Conversation, &mut Turn<'_>),
     ) {
         let partition = partition_of(&conv.0);
+        let epoch = self.epochs.get(&partition).copied().unwrap_or(0);
         let begun = out.len();
-        let mut turn = Turn {
-            now,
-            epoch: self.epochs.get(&partition).copied().unwrap_or(0),
-            settings: &self.settings,
-            out,
-            windows: &mut self.windows,
-            tag: &mut self.tag,
-            fence: &mut self.fence,
-            touched: &mut self.touched,
-            under_way: &mut self.under_way,
-            counters: &mut self.counters,
-            lost: false,
-            forget: false,
-        };
+        let mut turn = self.turn(now, epoch, out);
         let mut conversation =
             conversation.unwrap_or_else(|| Box::new(Conversation::new(conv, partition, &mut turn)));
         work(&mut conversation, &mut turn);
@@ -372,19 +360,9 @@ impl Owner {
         }
     }
 
-    fn note_appends(&mut self, conv: ConvId, outputs: &[Output]) {
-        for output in outputs {
-            if let Output::Append { tag, .. } = output {
-                self.tags.insert(*tag, conv);
-            }
-        }
-    }
-
-    /// Gives a partition up: a newer owner has it, or the outcome of an append cannot be found out.
-    fn lose(&mut self, now: Now, partition: PartitionId, out: &mut Vec<Output>) {
-        let Some(epoch) = self.epochs.remove(&partition) else { return };
-        self.windows.lose(partition);
-        let mut turn = Turn {
+    /// What one conversation works with, under our term `epoch` in its partition.
+    fn turn<'t>(&'t mut self, now: Now, epoch: Epoch, out: &'t mut Vec<Output>) -> Turn<'t> {
+        Turn {
             now,
             epoch,
             settings: &self.settings,
@@ -397,12 +375,28 @@ impl Owner {
             counters: &mut self.counters,
             lost: false,
             forget: false,
-        };
-        for conv in self.cache.ids(|conv| partition_of(&conv.0) == partition) {
-            self.busy.remove(&conv);
-            if let Some(conversation) = self.cache.take(conv) {
-                conversation.lose(&mut turn);
+        }
+    }
+
+    fn note_appends(&mut self, conv: ConvId, outputs: &[Output]) {
+        for output in outputs {
+            if let Output::Append { tag, .. } = output {
+                self.tags.insert(*tag, conv);
             }
+        }
+    }
+
+    /// Gives a partition up: a newer owner has it, or the outcome of an append cannot be found out.
+    fn lose(&mut self, now: Now, partition: PartitionId, out: &mut Vec<Output>) {
+        let Some(epoch) = self.epochs.remove(&partition) else { return };
+        self.windows.lose(partition);
+        let convs = self.cache.ids(|conv| partition_of(&conv.0) == partition);
+        self.busy.retain(|conv| partition_of(&conv.0) != partition);
+        let conversations: Vec<_> =
+            convs.iter().filter_map(|conv| self.cache.take(*conv)).collect();
+        let mut turn = self.turn(now, epoch, out);
+        for conversation in conversations {
+            conversation.lose(&mut turn);
         }
         self.tags.retain(|_, conv| partition_of(&conv.0) != partition);
         out.push(Output::Lost(partition));

@@ -128,7 +128,8 @@ impl Conversation {
         self.read(page.next_range(), page.asked, Pending::Page(page), turn);
     }
 
-    /// Rows of a page. Where the store keeps rows of several terms at a seq, it may take more reads.
+    /// Rows of a page. Where the store keeps rows of several terms at a seq, it may take more
+    /// reads.
     pub(super) fn page_read(
         &mut self,
         mut page: Box<PendingPage>,

@@ -1,8 +1,8 @@
-//! What the store remembers from one run to the next: the log's identity and how the last run ended.
+//! What the store remembers from run to run: the log's identity and how the last run ended.
 //!
-//! Each run has an epoch one higher than the one before, written and synced before the first append,
-//! so that rows of two runs never share a key. The run's record says `clean` only between a graceful
-//! close and the next open.
+//! Each run has an epoch one higher than the one before, written and synced before the first
+//! append, so that rows of two runs never share a key. The run's record says `clean` only between a
+//! graceful close and the next open.
 //!
 //! The log keeps its identity over a clean stop, and over a crash of a run that synced before every
 //! acknowledgement: all that clients were told is there. After a crash of a run that did not, the

@@ -44,6 +44,22 @@ fn a_conversation_in_which_something_is_under_way_stays() {
     assert!(bench.owner.is_idle());
 }
 
+#[test]
+fn a_sender_whose_conversation_was_let_go_begins_anew() {
+    let mut bench = bench();
+    let conv = bench.group(&["alice", "bob"]);
+    let sent = bench.send_ordered("alice", conv, 1, true);
+    assert_eq!(bench.acked(sent), (2, false));
+    for _ in 0..100 {
+        bench.group(&["alice", "bob"]);
+    }
+    // Nothing was under way, so the edge says `first`; whoever does not is not let past.
+    let behind = bench.send_ordered("alice", conv, 2, false);
+    assert_eq!(bench.refusal(behind), Some(Refusal::AfterFailed));
+    let first = bench.send_ordered("alice", conv, 3, true);
+    assert_eq!(bench.acked(first), (3, false));
+}
+
 fn known(rows: u64) -> KnownIds {
     let mut known = KnownIds::above(0);
     for seq in 1..=rows {

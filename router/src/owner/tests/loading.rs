@@ -25,7 +25,10 @@ fn projections_that_are_behind_are_applied_and_what_they_lack_is_delivered() {
     assert_eq!(bench.convs[&CONV].applied_seq, 5);
     assert_eq!(bench.convs[&CONV].applied_n, 4);
     assert_eq!(bench.delivered_seqs(), [4, 5]);
-    let touched = |projection: &Projection| matches!(projection, Projection::Touch { head_seq: 5, users, .. } if users.len() == 2);
+    let touched = |projection: &Projection| match projection {
+        Projection::Touch { head_seq: 5, users, .. } => users.len() == 2,
+        _ => false,
+    };
     assert!(bench.projected.iter().any(touched));
 }
 

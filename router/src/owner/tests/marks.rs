@@ -335,7 +335,8 @@ proptest! {
     fn unread_is_the_messages_after_the_read_mark_the_own_ones_and_the_joining(steps in steps()) {
         let mut bench = Bench::new();
         let silent: Vec<String> = (0..SILENT).map(|number| number.to_string()).collect();
-        let members: Vec<&str> = USERS.into_iter().chain(silent.iter().map(String::as_str)).collect();
+        let silent = silent.iter().map(String::as_str);
+        let members: Vec<&str> = USERS.into_iter().chain(silent).collect();
         let conv = bench.group(&members);
         let lists = Lists::new();
         let mut oracle = Oracle { counts: vec![false], joined: [1; 4], read: [0; 4] };
