@@ -263,6 +263,10 @@ pub trait Io {
     /// from here only.
     fn now(&self) -> Instant;
 
+    /// The driver's clock at this very moment, for callers that measure within a turn. Costs a
+    /// reading of the clock; equals what [`Io::now`] would say if the turn began now.
+    fn clock(&self) -> Instant;
+
     /// A handle by which other threads end this driver's wait.
     fn waker(&self) -> Waker;
 

@@ -112,3 +112,25 @@ fn operations_on_a_stale_connection_do_nothing_to_the_slots_next_one() {
     assert_eq!(s.recorder.bytes(stale), b"");
     assert_eq!((s.recorder.closed(stale), s.recorder.closed(fresh)), (1, 0));
 }
+
+/// Looks at both clocks after time has passed within a turn.
+struct TwoClocks {
+    sim: Sim,
+    behind: Option<Duration>,
+}
+
+impl Handler<SimIo> for TwoClocks {
+    fn event(&mut self, io: &mut SimIo, _event: Event<'_>) {
+        self.sim.advance(Duration::from_millis(3));
+        self.behind = Some(io.clock() - io.now());
+    }
+}
+
+#[test]
+fn within_a_turn_one_clock_stands_still_and_the_other_goes_on() {
+    let (mut s, _) = burst(1);
+    let mut clocks = TwoClocks { sim: s.sim.clone(), behind: None };
+    s.driver.turn(Duration::from_secs(1), &mut clocks).unwrap();
+    assert_eq!(clocks.behind, Some(Duration::from_millis(3)));
+    assert_eq!(s.driver.io().clock(), s.sim.now());
+}

@@ -3,6 +3,10 @@
 //! A workload is sans-IO: it is told what happened to its clients and asks for what shall happen,
 //! through [`Turn`]. It runs over the simulated driver in tests exactly as over the kernel's ring.
 //! Time comes from [`Turn::now`] only.
+//!
+//! Order of calls: `due` once at the start; then events and `due` in turns, until the run's stage
+//! ends (its time is over, every workload [`is_done`](Workload::is_done), or it is interrupted);
+//! then `stopping` once, after which the engine closes what is open. `ended` is still told.
 
 use std::time::{Duration, Instant};
 
@@ -44,11 +48,25 @@ pub trait Workload: Send {
 
     /// The client's connection is gone. It may be opened again.
     fn ended(&mut self, turn: &mut dyn Turn, client: ClientId, end: End);
+
+    /// Whether nothing more is wanted of the run. It ends when all shards' workloads say so; a
+    /// workload that never does runs for the time of its plan.
+    fn is_done(&self) -> bool {
+        false
+    }
+
+    /// The measured part is over: what must still be judged or counted is now. Clients that are
+    /// open are closed by the engine afterwards, and `due` is not called again.
+    fn stopping(&mut self, turn: &mut dyn Turn) {
+        let _ = turn;
+    }
 }
 
 /// What a workload can ask of the engine. Operations on a client that is not open do nothing.
 pub trait Turn {
-    /// The present moment (read anew on each call; virtual in the simulation).
+    /// The present moment; virtual in the simulation. Read anew on each call from `due`. Within an
+    /// event it is the moment at which the event was taken up: messages that came in one piece
+    /// came at one moment.
     fn now(&self) -> Instant;
 
     /// The start of the run: `now` of the common start barrier.
@@ -59,8 +77,16 @@ pub trait Turn {
     /// fails the connection with its cause if a deadline passes.
     fn open(&mut self, client: ClientId, intended: Instant);
 
+    /// The same for a peer that connects and never asks for the upgrade. See [`Turn::expect_end`].
+    fn open_half(&mut self, client: ClientId, intended: Instant);
+
+    /// No deadline holds for this client any more, and however it ends is as asked: half-open
+    /// peers, which a server must end by itself. It counts as neither established nor failed.
+    fn expect_end(&mut self, client: ClientId);
+
     /// The workload regards the client as established (its first answer came, or none is wanted):
-    /// counts it, records [`Metric::Establish`] and starts its heartbeats.
+    /// counts it, records [`Metric::Establish`] and starts its heartbeats. If something was sent
+    /// before, the time since the upgrade's answer is [`Metric::Hello`].
     fn established(&mut self, client: ClientId);
 
     /// Queues a message; what is queued in one turn leaves as one send.
@@ -81,8 +107,20 @@ pub trait Turn {
     /// Fails a connection for a reason that the workload found (a wrong answer, a refused hello).
     fn fail(&mut self, client: ClientId, cause: Cause, detail: u32);
 
+    /// How late an act may be before it counts as [`Counter::Overruns`].
+    fn lateness_max(&self) -> Duration;
+
     /// The sample of the present interval, to count and record in.
     fn sample(&mut self) -> &mut Sample;
+
+    /// Notes that what was intended for `intended` is done now: lateness, and overruns. `open`
+    /// does it by itself; a workload calls it for what it sends on a schedule.
+    fn act(&mut self, intended: Instant) {
+        let late = self.now().saturating_duration_since(intended);
+        let overrun = late > self.lateness_max();
+        self.record(Metric::Lateness, late);
+        self.count(Counter::Overruns, u64::from(overrun));
+    }
 
     /// Records a time.
     fn record(&mut self, metric: Metric, time: Duration) {

@@ -235,6 +235,10 @@ impl<K: Kernel> Io for Reactor<K> {
         self.now
     }
 
+    fn clock(&self) -> Instant {
+        self.kernel.clock()
+    }
+
     fn waker(&self) -> Waker {
         Waker { inner: Arc::clone(&self.wake) }
     }
