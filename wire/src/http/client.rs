@@ -1,6 +1,6 @@
 //! The client's side of the opening handshake (RFC 6455 sections 4.1 and 4.2.2).
 
-use super::fields::{self, Malformed, list_has, set_once};
+use super::fields::{self, Malformed, Switch, set_once};
 use super::response::encode_header;
 use crate::limits::{HTTP_HEAD_BYTES_MAX, HTTP_HEADERS_MAX};
 use crate::ws::accept::accept_value;
@@ -52,8 +52,7 @@ impl From<Malformed> for UpgradeError {
 /// The headers of the response, not checked yet.
 #[derive(Default)]
 struct Answer<'a> {
-    upgrade_websocket: bool,
-    connection_upgrade: bool,
+    switch: Switch,
     accept: Option<&'a str>,
     subprotocol: Option<&'a str>,
     extensions: Option<&'a str>,
@@ -103,11 +102,10 @@ pub fn parse_upgrade_response<'a>(
 impl<'a> Answer<'a> {
     fn read_header(&mut self, name: &str, value: &'a [u8]) -> Result<(), Malformed> {
         let is = |known: &str| name.eq_ignore_ascii_case(known);
-        if is("upgrade") {
-            self.upgrade_websocket |= list_has(fields::text(value)?, "websocket");
-        } else if is("connection") {
-            self.connection_upgrade |= list_has(fields::text(value)?, "upgrade");
-        } else if is("sec-websocket-accept") {
+        if self.switch.read_header(name, value)? {
+            return Ok(());
+        }
+        if is("sec-websocket-accept") {
             set_once(&mut self.accept, fields::text(value)?, "Sec-WebSocket-Accept twice")?;
         } else if is("sec-websocket-protocol") {
             set_once(&mut self.subprotocol, fields::text(value)?, "Sec-WebSocket-Protocol twice")?;
@@ -119,9 +117,9 @@ impl<'a> Answer<'a> {
 
     fn verify(&self, request: &UpgradeRequest<'_>) -> Result<(), &'static str> {
         let offered = |chosen: &str| request.subprotocols.contains(&chosen);
-        if !self.upgrade_websocket {
+        if !self.switch.is_to_websocket {
             Err("Upgrade: websocket missing")
-        } else if !self.connection_upgrade {
+        } else if !self.switch.is_for_this_hop {
             Err("Connection: Upgrade missing")
         } else if self.accept != Some(accept_value(request.key).as_str()) {
             Err("Sec-WebSocket-Accept missing or wrong")

@@ -56,8 +56,32 @@ pub(super) fn list(value: &str) -> impl Iterator<Item = &str> {
 }
 
 /// Whether a list has an element, in any case.
-pub(super) fn list_has(value: &str, token: &str) -> bool {
+fn list_has(value: &str, token: &str) -> bool {
     list(value).any(|element| element.eq_ignore_ascii_case(token))
+}
+
+/// The two headers with which both sides agree to leave HTTP for WebSocket (RFC 6455 sections 4.1
+/// and 4.2.1). Each may come more than once and beside other elements.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Switch {
+    /// `Upgrade: websocket`.
+    pub(super) is_to_websocket: bool,
+    /// `Connection: Upgrade`, without which a proxy would not have passed the other one on.
+    pub(super) is_for_this_hop: bool,
+}
+
+impl Switch {
+    /// Reads a header if it is one of the two; false: it is another one.
+    pub(super) fn read_header(&mut self, name: &str, value: &[u8]) -> Result<bool, Malformed> {
+        if name.eq_ignore_ascii_case("upgrade") {
+            self.is_to_websocket |= list_has(text(value)?, "websocket");
+        } else if name.eq_ignore_ascii_case("connection") {
+            self.is_for_this_hop |= list_has(text(value)?, "upgrade");
+        } else {
+            return Ok(false);
+        }
+        Ok(true)
+    }
 }
 
 /// Words for a fault that `httparse` found.

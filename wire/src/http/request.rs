@@ -1,7 +1,7 @@
 //! Requests: parsing, and the check of the WebSocket opening handshake.
 
 use super::Refusal;
-use super::fields::{self, Malformed, list, list_has, set_once};
+use super::fields::{self, Malformed, Switch, list, set_once};
 use crate::limits::{
     HTTP_HEAD_BYTES_MAX, HTTP_HEADERS_MAX, HTTP_REQUEST_LINE_BYTES_MAX, HTTP_SUBPROTOCOL_LINES_MAX,
 };
@@ -53,8 +53,7 @@ pub struct Request<'a> {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 struct Handshake<'a> {
     is_http_11: bool,
-    upgrade_websocket: bool,
-    connection_upgrade: bool,
+    switch: Switch,
     version: Option<&'a str>,
     key: Option<&'a str>,
     subprotocol_lines: [&'a str; HTTP_SUBPROTOCOL_LINES_MAX],
@@ -149,13 +148,13 @@ impl<'a> Request<'a> {
 
     /// Whether the client asks for a WebSocket, rightly or not.
     pub fn wants_websocket(&self) -> bool {
-        self.handshake.upgrade_websocket
+        self.handshake.switch.is_to_websocket
     }
 
     /// Checks that this is a WebSocket opening handshake (RFC 6455 section 4.2.1).
     pub fn upgrade(&self) -> Result<Upgrade<'a>, Refusal> {
         let handshake = &self.handshake;
-        if !handshake.upgrade_websocket {
+        if !handshake.switch.is_to_websocket {
             return Err(Refusal::UpgradeRequired);
         }
         if !handshake.is_http_11 {
@@ -164,7 +163,7 @@ impl<'a> Request<'a> {
         if self.method != Method::Get {
             return Err(Refusal::MethodNotAllowed);
         }
-        if !handshake.connection_upgrade {
+        if !handshake.switch.is_for_this_hop {
             return Err(Refusal::BadRequest("Connection: Upgrade missing"));
         }
         if handshake.version != Some("13") {
@@ -188,11 +187,10 @@ impl<'a> Request<'a> {
 impl<'a> Handshake<'a> {
     fn read_header(&mut self, name: &str, value: &'a [u8]) -> Result<(), Malformed> {
         let is = |known: &str| name.eq_ignore_ascii_case(known);
-        if is("upgrade") {
-            self.upgrade_websocket |= list_has(fields::text(value)?, "websocket");
-        } else if is("connection") {
-            self.connection_upgrade |= list_has(fields::text(value)?, "upgrade");
-        } else if is("sec-websocket-version") {
+        if self.switch.read_header(name, value)? {
+            return Ok(());
+        }
+        if is("sec-websocket-version") {
             set_once(&mut self.version, fields::text(value)?, "Sec-WebSocket-Version twice")?;
         } else if is("sec-websocket-key") {
             set_once(&mut self.key, fields::text(value)?, "Sec-WebSocket-Key twice")?;
