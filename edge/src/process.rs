@@ -3,7 +3,7 @@
 //! Start: addresses are checked, keys and store are opened, the router starts on the side runtime,
 //! then the shards on threads of their own, then the admin port; the one line on stdout says that
 //! everything is up. End: the first SIGTERM or SIGINT drains the shards, then the router and the
-//! store are closed; the second ends the process at once.
+//! store are closed; the second ends the process at once. So does a store that can write no more.
 
 mod shards;
 mod standalone;
@@ -48,7 +48,10 @@ pub fn run(settings: Settings) -> Result<(), Fatal> {
     let signals = runtime.block_on(async { Signals::install() })?;
     let shards = Shards::start(&settings, keys.map(Arc::new), standalone.as_ref())?;
     let parts = Parts { settings, shards, standalone, signals };
-    runtime.block_on(parts.supervise(admin_listener))
+    let outcome = runtime.block_on(parts.supervise(admin_listener));
+    // What is left there serves nobody, and a read from a broken disk may take for ever.
+    runtime.shutdown_background();
+    outcome
 }
 
 fn start_log(settings: &Settings) -> Result<(), Fatal> {
@@ -165,7 +168,10 @@ impl Parts {
         admin.set_ready(true);
         self.announce(admin_address);
         let outcome = self.watch(&admin).await;
-        if let Some(standalone) = self.standalone {
+        // Without a store the router has nothing to finish: whatever waited for an answer is
+        // unknown to its sender, who asks again.
+        let is_store_lost = outcome.as_ref().is_err_and(|fatal| fatal.exit == Exit::Data);
+        if let Some(standalone) = self.standalone.filter(|_| !is_store_lost) {
             standalone.close().await?;
         }
         outcome

@@ -141,6 +141,14 @@ fn limits_are_checked_from_both_sides() {
 }
 
 #[test]
+fn messages_to_echo_have_a_bound_of_their_own() {
+    for (bytes, is_taken) in [("67108864", true), ("67108865", false)] {
+        let line = ["--echo", "--frame-bytes-max", bytes, "--output-burst-bytes", "200000000"];
+        assert_eq!(ask(&line).is_ok(), is_taken, "{bytes}");
+    }
+}
+
+#[test]
 fn echo_takes_the_large_messages_of_the_conformance_suite() {
     let settings = settings(&["--echo"]);
     assert_eq!(settings.frame_bytes_max, 16 * 1024 * 1024);

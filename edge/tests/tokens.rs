@@ -9,6 +9,7 @@ use jsonwebtoken::jwk::Jwk;
 use jsonwebtoken::{Algorithm, EncodingKey, Header, encode};
 use serde_json::{Value, json};
 use throng_edge::keys::{JwtAlgorithm, KeyError, KeySource, Keys, TokenError};
+use throng_edge::limits::TOKEN_BYTES_MAX;
 
 const NOW_S: u64 = 1_800_000_000;
 const LEEWAY_S: u64 = 60;
@@ -273,8 +274,22 @@ fn files_that_hold_no_key_are_told_by_name() {
     assert!(matches!(Keys::load(&pem("missing.pem")), Err(KeyError::Read { .. })));
 }
 
+/// A valid token of so many bytes: base64 does not reach every length by its claims alone.
+fn token_of(bytes: usize) -> String {
+    let signer = Signer::of(Algorithm::EdDSA);
+    let token = |id: usize, padding: usize| {
+        signer.sign(Some(&"k".repeat(id)), &with("padding", "p".repeat(padding)))
+    };
+    let least = token(1, 0).len();
+    let paddings = (bytes - least) * 3 / 4 - 3..;
+    let tokens = paddings.take(6).flat_map(|padding| [token(1, padding), token(2, padding)]);
+    tokens.into_iter().find(|token| token.len() == bytes).unwrap()
+}
+
 #[test]
-fn an_endless_token_is_not_looked_at() {
+fn a_token_of_the_limit_is_verified_and_a_longer_one_not_looked_at() {
     let keys = Keys::load(&pem("ed.pub.pem")).unwrap();
-    assert_eq!(keys.verify(&"a".repeat(1 << 20), NOW_S), Err(TokenError::Malformed));
+    assert!(keys.verify(&token_of(TOKEN_BYTES_MAX), NOW_S).is_ok());
+    let refused = keys.verify(&token_of(TOKEN_BYTES_MAX + 1), NOW_S);
+    assert_eq!(refused, Err(TokenError::Malformed));
 }

@@ -224,8 +224,8 @@ fn choose_codec(request: &Request<'_>) -> Option<Codec> {
 }
 
 /// Whether an `Origin` (RFC 6454 section 7) is of this machine. Browsers let every page open a
-/// WebSocket to loopback, and without tokens such a page would be believed. The `Host` header proves
-/// nothing: a foreign name may resolve to loopback.
+/// WebSocket to loopback, and without tokens such a page would be believed. The `Host` header
+/// proves nothing: a foreign name may resolve to loopback.
 fn is_local(origin: &str) -> bool {
     let Some((_, authority)) = origin.split_once("://") else { return false };
     if let Some(rest) = authority.strip_prefix('[') {

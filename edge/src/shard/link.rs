@@ -3,8 +3,8 @@
 //! What is written in a turn leaves in one send. Requests cost credit; those that find none wait
 //! in a bounded queue, and beyond it are refused. When the link is lost nobody is disconnected:
 //! sends under way are answered `unknown`, other requests `unavailable`, and when the link is back
-//! all sessions are registered again, some per turn, and told what changed meanwhile. While too many
-//! hints wait for their turn the link is not read: the router then leaves hints out, which it
+//! all sessions are registered again, some per turn, and told what changed meanwhile. While too
+//! many hints wait for their turn the link is not read: the router then leaves hints out, which it
 //! repairs itself, and the edge sees and counts the gap.
 
 use std::collections::VecDeque;

@@ -3,11 +3,12 @@
 use std::time::Duration;
 
 use serde_json::json;
+use throng_edge::limits::{LINK_BACKOFF, LINK_WELCOME_DEADLINE};
 use throng_edge::shard::Mode;
 use throng_ring::sim::SimConfig;
 use throng_wire::link::{Evict, Session, ToEdge, Unregister};
 
-use crate::rig::{Client, Rig, Said, config, error_code, event_json, send, target};
+use crate::rig::{MS, Rig, Said, TICK, config, error_code, event_json, send, target};
 
 #[test]
 fn the_shard_says_hello_first() {
@@ -36,30 +37,6 @@ fn a_request_without_credit_waits_for_it() {
     router.grant(100, 1 << 20);
     rig.settle();
     assert_eq!(router.requests().len(), 1);
-}
-
-#[test]
-fn requests_that_find_no_room_to_wait_are_refused() {
-    let mut rig = Rig::new(config(Mode::Development), SimConfig::default());
-    let mut router = rig.next_link();
-    router.welcome(20, 1 << 30);
-    rig.settle();
-    let mut sessions = Vec::new();
-    for n in 0..20 {
-        sessions.push(rig.session(&mut router, &format!("user{n}")).0);
-    }
-    let text = "x".repeat(16_000);
-    for client in &sessions {
-        for id in 0..4 {
-            client.say(&json!({"id": id, "send": {"to": format!("bob{id}"), "text": text}}));
-            rig.settle();
-        }
-    }
-    let answers: Vec<_> = sessions.iter_mut().flat_map(Client::jsons).collect();
-    assert!(answers.iter().all(|answer| error_code(answer) == "overloaded"));
-    let waiting = rig.snapshot().gauges.link_queue_bytes;
-    assert!((900_000..=1 << 20).contains(&waiting), "{waiting}");
-    assert!((10..20).contains(&answers.len()), "{}", answers.len());
 }
 
 #[test]
@@ -132,10 +109,31 @@ fn a_router_that_breaks_the_rules_loses_the_link_and_nobody_else() {
 fn a_router_without_a_welcome_is_given_up() {
     let mut rig = Rig::new(config(Mode::Development), SimConfig::default());
     let silent = rig.next_link();
-    rig.pass(Duration::from_millis(5_100));
+    rig.pass(LINK_WELCOME_DEADLINE - TICK);
+    assert!(silent.peer.end().is_none());
+    rig.pass(2 * TICK);
     assert!(silent.peer.end().is_some());
+    rig.pass(LINK_BACKOFF.0);
     let mut next = rig.next_link();
     assert!(matches!(next.said()[..], [Said::Hello(_)]));
+}
+
+#[test]
+fn a_lost_link_is_opened_again_after_a_pause_that_doubles_to_its_bound() {
+    let mut rig = Rig::new(config(Mode::Development), SimConfig::default());
+    let mut link = rig.next_link();
+    let mut pause = LINK_BACKOFF.0;
+    for _ in 0..7 {
+        link.peer.reset();
+        rig.settle();
+        link = rig.next_link();
+        rig.pass(pause - MS);
+        assert_eq!(link.said(), [], "{pause:?}");
+        rig.pass(2 * MS);
+        assert!(matches!(link.said()[..], [Said::Hello(_)]), "{pause:?}");
+        pause = (pause * 2).min(LINK_BACKOFF.1);
+    }
+    assert_eq!(pause, LINK_BACKOFF.1);
 }
 
 #[test]

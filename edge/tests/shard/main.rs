@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test may panic")]
 
 mod admission;
+mod backpressure;
 mod drain;
 mod echo;
 mod fanout;

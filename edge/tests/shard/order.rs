@@ -1,10 +1,12 @@
 //! Requests: bounded per connection, answered once, and sends in order (invariant I2).
 
 use serde_json::json;
-use throng_edge::limits::ORDERED_CONVERSATIONS_MAX;
+use throng_edge::limits::{
+    HOUSEKEEPING, ORDERED_CONVERSATIONS_MAX, REQUEST_DEADLINE, REQUEST_GRACE,
+};
 use throng_wire::{ErrorCode, v1};
 
-use crate::rig::{Got, Rig, Router, error_code, message_id, send};
+use crate::rig::{Got, Rig, Router, TICK, error_code, message_id, send};
 
 fn one(router: &mut Router) -> throng_wire::link::Request<'static> {
     let mut requests = router.requests();
@@ -187,7 +189,10 @@ fn a_router_that_takes_too_long_is_answered_for() {
     client.say(&json!({"id": 2, "conversations": {}}));
     rig.settle();
     let requests = router.requests();
-    rig.pass(std::time::Duration::from_secs(14));
+    // Who is late is looked for once in so long.
+    rig.pass(REQUEST_DEADLINE + REQUEST_GRACE - TICK);
+    assert_eq!(client.received(), []);
+    rig.pass(HOUSEKEEPING + 2 * TICK);
     let mut codes: Vec<_> =
         client.jsons().iter().map(|it| (it["id"].clone(), error_code(it).to_owned())).collect();
     codes.sort_by_key(|(id, _)| id.as_u64());

@@ -105,7 +105,7 @@ impl Rig {
         let start = sim.now();
         let is_echo = config.mode == Mode::Echo;
         let (mut sockets, endpoints): (Vec<_>, Vec<_>) =
-            (0..4).map(|_| sim.endpoint().unwrap()).unzip();
+            (0..8).map(|_| sim.endpoint().unwrap()).unzip();
         let source = LinkSource::new(move || Ok(sockets.remove(0)));
         let (mut shard, handle) = Shard::new(driver, config, (!is_echo).then_some(source));
         shard.listen(ADDRESS.parse().unwrap()).unwrap();
