@@ -12,7 +12,8 @@ use throng_tests::random::Random;
 
 const FINISH_LIMIT: Duration = Duration::from_secs(60);
 
-/// A run of senders: each user has two devices, each device sends its share to all groups at random.
+/// A run of senders: each user has two devices, and each of them sends its share to all groups at
+/// random.
 pub(crate) struct Run {
     pub(crate) users: usize,
     pub(crate) groups: usize,

@@ -6,7 +6,7 @@ use rustix::process::Signal;
 use serde_json::json;
 use throng_tests::client::{Client, Refused};
 use throng_tests::gateway::Gateway;
-use throng_tests::http;
+use throng_tests::{http, ids};
 
 #[test]
 fn clients_are_told_and_closed_with_4000_and_the_process_ends_with_0() {
@@ -66,7 +66,8 @@ fn what_was_acknowledged_while_draining_is_there_afterwards() {
     gateway.signal(Signal::TERM);
     let mut acked = Vec::new();
     for number in 0..2_000 {
-        let fields = json!({"conv": conv, "client_msg_id": throng_tests::ids::fresh(), "text": number.to_string()});
+        let text = number.to_string();
+        let fields = json!({"conv": conv, "client_msg_id": ids::fresh(), "text": text});
         let request = ann.request("send", &fields);
         match ann.answer(request) {
             Ok(answer) if answer.get("ack").is_some() => {
@@ -96,6 +97,22 @@ fn what_was_acknowledged_while_draining_is_there_afterwards() {
         }
     }
     assert!(acked.iter().all(|entry| log.contains(entry)), "{acked:?}\n{log:?}");
+}
+
+#[test]
+fn a_second_signal_ends_it_at_once() {
+    for second in [Signal::TERM, Signal::INT] {
+        let mut gateway = Gateway::start_with(&["--drain-window-ms", "60000"]);
+        let (mut ann, _) = Client::join(&gateway.url(), "ann", "phone");
+        gateway.signal(Signal::TERM);
+        // It was heard. From here the client would be given two seconds.
+        ann.pushed_with("reconnect");
+        assert!(gateway.is_running());
+        gateway.signal(second);
+        assert_eq!(gateway.wait().code(), Some(0));
+        assert!(gateway.log().contains("told twice to stop"), "{}", gateway.log());
+        assert!(ann.closed_within(Duration::from_secs(5)).code != Some(4000), "not orderly");
+    }
 }
 
 #[test]

@@ -116,7 +116,10 @@ fn a_user_has_eight_devices_and_a_ninth_takes_the_place_of_the_oldest() {
 fn a_group_has_500_members_and_not_501() {
     let (_gateway, mut ann, _) = scene();
     let names: Vec<String> = (0..500).map(|number| format!("user-{number}")).collect();
-    let create = |count: usize| json!({"name": "all", "members": names[..count], "client_msg_id": ids::fresh()});
+    let create = |count: usize| {
+        let members = &names[..count];
+        json!({"name": "all", "members": members, "client_msg_id": ids::fresh()})
+    };
     let ack = ann.ask_for("ack", "create_group", &create(499));
     assert_eq!(ann.ask_for("error", "create_group", &create(500))["fault"], "client");
     let add = json!({"conv": ack["conv"], "members": ["one-more"], "client_msg_id": ids::fresh()});

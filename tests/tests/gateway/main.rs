@@ -1,5 +1,5 @@
-//! Black-box tests of the built gateway: a module per property. What they stand on is the library of
-//! this crate; the invariants I1-I8 are those of ARCHITECTURE.md.
+//! Black-box tests of the built gateway: a module per property. What they stand on is the library
+//! of this crate; the invariants I1-I8 are those of ARCHITECTURE.md.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
 
 mod authorisation;

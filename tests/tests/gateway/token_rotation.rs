@@ -52,16 +52,39 @@ fn keys_are_rotated_and_connections_stay() {
     connected.ping();
 }
 
+/// Waits until so many lines of the log tell what is wrong with the key file.
+fn says_why(gateway: &Gateway, path: &str, times: usize) {
+    let deadline = Instant::now() + Duration::from_secs(5);
+    let told =
+        |line: &&str| line.contains("keys not reloaded; the old ones stay") && line.contains(path);
+    while gateway.log().lines().filter(told).count() != times {
+        assert!(Instant::now() < deadline, "{times} expected: {}", gateway.log());
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
 #[test]
-fn a_broken_file_leaves_the_keys_as_they_were() {
+fn a_file_that_cannot_be_used_leaves_the_keys_as_they_were_and_is_named() {
     let dir = TempDir::new().unwrap();
     let key = Key::pair(Algorithm::EdDSA, dir.path(), "key");
     let path = write_jwks(dir.path(), &[key.jwk("key")]);
-    let mut gateway = Gateway::start_in(dir, &["--jwks", path.to_str().unwrap()]);
-    std::fs::write(&path, "{ not json").unwrap();
+    let name = path.to_str().unwrap();
+    let mut gateway = Gateway::start_in(dir, &["--jwks", name]);
+    let (valid, other) = (key.sign(&claims("ann"), Some("key")), "no.such.token");
+    let broken = ["{ not json", r#"{"keys": []}"#, ""];
+    for (times, content) in (1..).zip(broken) {
+        std::fs::write(&path, content).unwrap();
+        gateway.signal(Signal::HUP);
+        says_why(&gateway, name, times);
+        assert!(is_accepted(&gateway, &valid) && !is_accepted(&gateway, other), "{content:?}");
+    }
+    std::fs::remove_file(&path).unwrap();
     gateway.signal(Signal::HUP);
-    std::thread::sleep(Duration::from_millis(500));
+    says_why(&gateway, name, broken.len() + 1);
+    assert!(is_accepted(&gateway, &valid));
     assert!(gateway.is_running());
-    assert!(is_accepted(&gateway, &key.sign(&claims("ann"), Some("key"))));
-    assert!(gateway.log().contains("jwks.json"), "the log names the file: {}", gateway.log());
+    let next = Key::pair(Algorithm::ES256, gateway.dir(), "next");
+    let _ = write_jwks(gateway.dir(), &[next.jwk("next")]);
+    gateway.signal(Signal::HUP);
+    becomes(&gateway, &next.sign(&claims("ann"), Some("next")), true);
 }

@@ -1,5 +1,6 @@
-//! Who a token does not vouch for stays out (4401): wrong key, wrong algorithm, forged, expired, for
-//! another audience, issuer or device. Each accepted algorithm works, from a key file and from a set.
+//! Who a token does not vouch for stays out (4401): wrong key, wrong algorithm, forged, expired,
+//! for another audience, issuer or device. Each accepted algorithm works, from a key file and from
+//! a set.
 
 use std::time::Duration;
 

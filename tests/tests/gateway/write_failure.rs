@@ -1,6 +1,8 @@
 //! I1 over a disk that takes no more: the process stops at the first write that fails, says so, and
 //! what it acknowledged is there when it runs again.
 
+use std::time::{Duration, Instant};
+
 use serde_json::json;
 use throng_tests::client::Client;
 use throng_tests::gateway::Gateway;
@@ -8,6 +10,8 @@ use throng_tests::gateway::Gateway;
 /// More than the log on stderr takes, and less than the journal.
 const FILE_BYTES_MAX: u64 = 64 * 1024;
 const TEXT_BYTES: usize = 3_000;
+/// Far below what a request or a drain may take: nothing is waited for.
+const END_MAX: Duration = Duration::from_secs(5);
 
 #[test]
 fn a_failed_write_ends_the_process_with_74_and_loses_nothing_acknowledged() {
@@ -17,17 +21,19 @@ fn a_failed_write_ends_the_process_with_74_and_loses_nothing_acknowledged() {
     gateway.limit_files(FILE_BYTES_MAX);
     let text = "x".repeat(TEXT_BYTES);
     let mut acknowledged = 0;
-    loop {
+    let asked = loop {
+        let asked = Instant::now();
         let id = ann.request("send", &json!({"conv": conv, "text": text}));
         match ann.answer(id) {
             Ok(answer) if answer["ack"].is_object() => {
                 acknowledged = answer["ack"]["seq"].as_u64().unwrap();
             }
-            _ => break,
+            _ => break asked,
         }
         assert!(acknowledged < 100, "the limit is reached");
-    }
+    };
     assert_eq!(gateway.wait().code(), Some(74), "{}", gateway.log());
+    assert!(asked.elapsed() < END_MAX, "{:?} from the write to the end", asked.elapsed());
     assert!(gateway.log().contains("File too large"), "{}", gateway.log());
     assert!(acknowledged > 1, "it worked before");
     gateway.restart();
