@@ -1,5 +1,12 @@
 //! The page that development mode serves at `/`: a small chat and the example client, part of the
-//! binary. Written as several files, served as one that loads nothing.
+//! binary. Written as several files, served as one that loads nothing. Where to begin reading the
+//! client is said in `page/client/client.js`.
+
+macro_rules! script {
+    ($path:literal) => {
+        concat!("<script>\n", include_str!($path), "</script>\n")
+    };
+}
 
 /// HTML. The end of the head and the beginning of the body are implied (HTML, section 13.1.2.4).
 pub(crate) const INDEX: &[u8] = concat!(
@@ -7,11 +14,18 @@ pub(crate) const INDEX: &[u8] = concat!(
     include_str!("page/style.css"),
     "</style>\n",
     include_str!("page/index.html"),
-    "<script>\n",
-    include_str!("page/client.js"),
-    "</script>\n<script>\n",
-    include_str!("page/page.js"),
-    "</script>\n</html>\n",
+    script!("page/client/identifiers.js"),
+    script!("page/client/errors.js"),
+    script!("page/client/link.js"),
+    script!("page/client/connection.js"),
+    script!("page/client/conversation.js"),
+    script!("page/client/catch-up.js"),
+    script!("page/client/watermarks.js"),
+    script!("page/client/outbox.js"),
+    script!("page/client/client.js"),
+    script!("page/drawing.js"),
+    script!("page/page.js"),
+    "</html>\n",
 )
 .as_bytes();
 

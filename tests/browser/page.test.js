@@ -2,46 +2,12 @@
 // The development page in Chromium over the built gateway: what a newcomer sees must be true, and
 // nothing may be lost, doubled or out of order when the gateway dies.
 const assert = require('node:assert/strict');
-const { mkdtempSync } = require('node:fs');
-const { tmpdir } = require('node:os');
-const { join } = require('node:path');
-const { after, afterEach, before, beforeEach, test } = require('node:test');
-const { Gateway } = require('./gateway.js');
-const { Person, eventually, launch } = require('./person.js');
+const { test } = require('node:test');
+const { eventually } = require('./person.js');
+const { enter, gateway, numbered, picture } = require('./stage.js');
+const { Wire } = require('./wire.js');
 
 const HISTORY_MESSAGES = 120;
-const pictures = mkdtempSync(join(tmpdir(), 'throng-page-pictures-'));
-let browser;
-let gateway;
-let people;
-
-before(async () => { browser = await launch(); });
-after(async () => {
-  await browser.close();
-  console.log(`pictures: ${pictures}`);
-});
-
-beforeEach(async () => {
-  people = [];
-  gateway = await Gateway.start();
-});
-
-afterEach(async ({ name }) => {
-  const faults = people.flatMap((person) => person.faults.map((fault) => `${person.name}: ${fault}`));
-  await Promise.all(people.map(({ page }) => page.context().close()));
-  await gateway.stop();
-  assert.deepEqual(faults, [], `errors in the console of the page: ${name}`);
-});
-
-async function enter(name, { prepare, beside, ...options } = {}) {
-  const context = beside?.page.context() ?? await browser.newContext(options);
-  const person = await Person.enter(context, gateway.url, name, prepare);
-  people.push(person);
-  return person;
-}
-
-const picture = ({ page }, name) => page.screenshot({ path: join(pictures, `${name}.png`) });
-const numbered = (count, word) => Array.from({ length: count }, (_, i) => `${word} ${i + 1}`);
 
 test('a direct chat goes both ways, with ticks up to read and unread counts', async () => {
   const [alice, bob] = [await enter('alice'), await enter('bob')];
@@ -161,14 +127,14 @@ test('kill -9 of the gateway: what is sent meanwhile goes out later, once and in
   await alice.send('before');
   await bob.open('alice');
   await alice.seesStates([['before', 'read']]);
-  await gateway.kill();
+  await gateway().kill();
   await alice.isConnected('waiting');
   await alice.send('meanwhile 1', 'meanwhile 2');
   await bob.send('from bob');
   await alice.page.getByText('2 messages will be sent then').waitFor();
   await picture(alice, 'offline');
   assert.deepEqual((await alice.states()).map(([, state]) => state), ['read', 'queued', 'queued']);
-  await gateway.restart();
+  await gateway().restart();
   await Promise.all([alice.isConnected(), bob.isConnected()]);
   await alice.send('after');
   await eventually(async () => (await bob.texts()).toSorted(),
@@ -191,80 +157,29 @@ test('kill -9 again and again under a stream of messages: none lost, doubled or 
     const texts = numbered(15, `round ${round} message`);
     all.push(...texts);
     await alice.send(...texts.slice(0, 10));
-    await gateway.kill();
+    await gateway().kill();
     await alice.send(...texts.slice(10));
-    await gateway.restart();
+    await gateway().restart();
   }
   await bob.sees(all);
   await alice.seesStates(all.map((text) => [text, 'read']));
 });
 
-test('an ack that is lost with its connection does not double the message', async () => {
-  let cuts = 0;
-  const cutAtAck = (page) => page.routeWebSocket('**/v1/ws', (socket) => {
-    const server = socket.connectToServer();
-    let isCut = false;
-    // What the page had under way when the connection was cut is lost with it.
-    socket.onMessage((text) => { if (!isCut) server.send(text); });
-    server.onMessage((text) => {
-      if (cuts > 0 || !JSON.parse(text).ack) return socket.send(text);
-      cuts += 1;
-      isCut = true;
-      socket.close({ code: 4003 });
-      return server.close();
-    });
-  });
-  const [alice, bob] = [await enter('alice', { prepare: cutAtAck }), await enter('bob')];
-  await alice.startChat('bob');
-  await alice.send('only once', 'and then this');
-  await bob.seesUnread('alice', 2);
-  await alice.isConnected();
-  await bob.open('alice');
-  await bob.sees(['only once', 'and then this']);
-  await alice.seesStates([['only once', 'read'], ['and then this', 'read']]);
-  assert.equal(cuts, 1);
-});
-
-test('a list with an old head changes nothing; a page of a log with one begins it anew', async () => {
-  const alice = await enter('alice');
-  await alice.startChat('bob');
-  await alice.send('one', 'two');
-  await alice.seesStates([['one', 'sent'], ['two', 'sent']]);
-  const cursors = await alice.page.evaluate(() => {
-    const { client, open: conv, conversation } = window.throng;
-    const { cursor } = conversation;
-    const head = cursor - 1;
-    client.noteHeads([{ conv, head }], new Map([[conv, cursor]]));
-    client.noteItem({ conv, kind: 'direct', peer: 'bob', head }, cursor);
-    const afterLists = conversation.cursor;
-    client.onPage({ conv, head, min_seq: 1 }, cursor);
-    const afterPage = conversation.cursor;
-    client.scheduleFill();
-    return { cursor, afterLists, afterPage };
-  });
-  assert.deepEqual(cursors, { cursor: 3, afterLists: 3, afterPage: 0 });
-  await alice.sees(['one', 'two']);
-});
-
 test('unsent messages and the conversations outlive a reload of the page', async () => {
-  let isCut = false;
-  const cut = (page) => page.routeWebSocket('**/v1/ws', (socket) => {
-    if (isCut) return socket.close({ code: 4000 });
-    return socket.connectToServer();
-  });
-  const [alice, bob] = [await enter('alice', { prepare: cut }), await enter('bob')];
+  const wire = new Wire();
+  const [alice, bob] = [await enter('alice', { wire }), await enter('bob')];
   await alice.startChat('bob');
   await alice.send('first');
   await bob.open('alice');
   await alice.seesStates([['first', 'read']]);
-  isCut = true;
+  wire.cut();
   await alice.page.reload();
   await alice.open('bob');
   await alice.send('written offline');
   await alice.page.reload();
   await alice.open('bob');
   await alice.seesStates([['written offline', 'queued']]);
-  isCut = false;
+  wire.mend();
   await alice.page.getByRole('button', { name: 'Try now' }).click();
   await alice.seesStates([['first', 'read'], ['written offline', 'read']]);
   await bob.sees(['first', 'written offline']);

@@ -1,96 +1,10 @@
 /* The user interface of the development page: it draws what a ThrongClient has. */
 'use strict';
 
-const $ = (selector, root = document) => root.querySelector(selector);
 const NAME = /^[A-Za-z0-9._@+-]{1,64}$/;
 const NAMES_HINT = 'User names have 1 to 64 letters, digits or . _ @ + -';
 const NEAR_BOTTOM_PX = 80;
 const GROUPED_MS = 5 * 60_000;       // messages of one sender this close are drawn as one group
-
-function element(tag, className = '', text = '') {
-  const made = document.createElement(tag);
-  made.className = className;
-  made.textContent = text;
-  return made;
-}
-
-function icon(name, className = '') {
-  const svg = document.createElementNS('http://www.w3.org/2000/svg', 'svg');
-  svg.setAttribute('class', className);
-  svg.append(document.createElementNS('http://www.w3.org/2000/svg', 'use'));
-  svg.firstChild.setAttribute('href', `#i-${name}`);
-  return svg;
-}
-
-const hue = (name) => [...name].reduce((sum, c) => (sum * 31 + c.codePointAt(0)) % 360, 7);
-
-function paintAvatar(avatar, name) {
-  avatar.textContent = [...name].slice(0, 2).join('');
-  avatar.style.setProperty('--hue', hue(name));
-}
-
-function avatarOf(name, size = '') {
-  const avatar = element('span', `avatar ${size}`);
-  avatar.setAttribute('aria-hidden', 'true');
-  paintAvatar(avatar, name);
-  return avatar;
-}
-
-const timeOf = (ms) => new Date(ms).toLocaleTimeString([], { hour: 'numeric', minute: '2-digit' });
-const dayOf = (ms) =>
-  new Date(ms).toLocaleDateString([], { weekday: 'long', day: 'numeric', month: 'long' });
-const isToday = (ms) => new Date(ms).toDateString() === new Date().toDateString();
-const plural = (n, word) => `${n} ${word}${n === 1 ? '' : 's'}`;
-
-/** Makes the children of `parent` those of `items`, reusing elements by key. */
-function reconcile(parent, items, { key, create, update }) {
-  const keys = new Set(items.map(key));
-  const old = new Map();
-  for (const child of [...parent.children]) {
-    if (keys.has(child.dataset.key)) old.set(child.dataset.key, child);
-    else child.remove();
-  }
-  let at = parent.firstElementChild;
-  for (const item of items) {
-    const child = old.get(key(item)) ?? create(item);
-    child.dataset.key = key(item);
-    update(child, item);
-    if (child === at) at = at.nextElementSibling;
-    else parent.insertBefore(child, at);
-  }
-}
-
-const ROLE_WORDS = { owner: 'an owner', admin: 'an admin', member: 'a member' };
-
-/** An event that is not a message, in words; empty if there is nothing to say. */
-function eventWords({ sender, created, member, meta }) {
-  if (created) return created.kind === 'group' ? `${sender} created the group` : '';
-  if (meta) return `${sender} named the group “${meta.name ?? ''}”`;
-  const users = member?.users ?? [];
-  if (!users.length) return '';
-  const names = users.join(', ');
-  if (!member.left) return `${sender} made ${names} ${ROLE_WORDS[member.role] ?? member.role}`;
-  return names === sender ? `${sender} left` : `${sender} removed ${names}`;
-}
-
-const messageText = ({ text, data }) => text ?? (data ? `(${data.length * 3 >> 2} bytes)` : '');
-const titleOf = ({ kind, name, peer }) => (kind === 'group' ? name || 'Group' : peer) || '…';
-
-/** How far a message of ours has come: {state, words}; read and delivered by all others. */
-function progress(conversation, event) {
-  const { kind, peer, members, marks, me } = conversation;
-  const others = kind === 'direct' ? [peer] : (members ?? []).map(({ user }) => user);
-  const asked = others.filter((user) => user !== me);
-  const by = (mark) => asked.filter((user) => (marks.get(user)?.[mark] ?? 0) >= event.seq).length;
-  const all = asked.length;
-  const [read, delivered] = [by('read'), by('delivered')];
-  const state = all && read === all ? 'read' : all && delivered === all ? 'delivered' : 'sent';
-  if (kind === 'direct' || !read) return { state, words: state[0].toUpperCase() + state.slice(1) };
-  return { state, words: `Read by ${read} of ${all}`, readBy: read };
-}
-
-const TICKS = { queued: 'wait', sending: 'wait', failed: 'failed', sent: 'sent',
-  delivered: 'two', read: 'two' };
 
 class Page {
   constructor(client) {
@@ -118,11 +32,11 @@ class Page {
     client.addEventListener('change', () => this.renderSoon());
     client.addEventListener('notice', ({ detail }) => this.notice(detail));
     client.addEventListener('news', ({ detail }) => this.onNews(detail));
-    addEventListener('online', () => client.wake());
+    addEventListener('online', () => client.connection.wake());
     addEventListener('pagehide', () => client.save());
     document.addEventListener('visibilitychange', () => {
       if (document.hidden) return;
-      client.wake();
+      client.connection.wake();
       this.renderSoon();
     });
   }
@@ -131,7 +45,7 @@ class Page {
     $('#state button').onclick = () => this.client.connect();
     $('#back').onclick = () => this.show(null);
     $('#sign-out').onclick = () => {
-      if (this.client.outbox.length && !confirm('Give up what is not sent yet?')) return;
+      if (this.client.outbox.entries.length && !confirm('Give up what is not sent yet?')) return;
       addEventListener('pagehide', () => sessionStorage.clear());
       location.reload();
     };
@@ -161,10 +75,10 @@ class Page {
 
   send(box) {
     const text = box.value.trim();
-    const bytesMax = this.client.limits.text_bytes_max || Infinity;
     if (!text) return;
-    if (new TextEncoder().encode(text).length > bytesMax) {
-      return this.notice(`A message has at most ${plural(bytesMax, 'byte')}.`);
+    if (!this.client.fits(text)) {
+      const { text_bytes_max: bytesMax } = this.client.limits;
+      return this.notice(`The message is too long: it may have ${plural(bytesMax, 'byte')}.`);
     }
     this.client.sendText(this.open, text);
     box.value = '';
@@ -210,7 +124,7 @@ class Page {
     this.client.createGroup($('#group-name').value.trim(), others.members).then((ack) => {
       if (ack) this.show(ack.conv);
     });
-    if (this.client.state !== 'online') this.notice('The group is created once connected.');
+    if (!this.client.connection.isOnline) this.notice('The group is created once connected.');
     return true;
   }
 
@@ -318,25 +232,29 @@ class Page {
 
   async loadOlder() {
     const { client, open } = this;
-    if (this.isLoading || client.state !== 'online' || !this.conversation?.hasOlder) return;
+    if (this.isLoading || !client.connection.isOnline || !this.conversation?.hasOlder) return;
     this.isLoading = true;
-    const more = await client.loadOlder(open).catch((error) => client.complain(error));
+    const more = await client.catchUp.loadOlder(this.conversation).catch((error) => client.complain(error));
     this.isLoading = false;
     this.render();
     if (more || this.open !== open) this.onScroll();
   }
 
-  async loadMembers({ conv, draft, closed, hasOldMembers }) {
-    if (!hasOldMembers || draft || closed || this.client.state !== 'online') return;
-    await this.client.loadMembers(conv).catch((error) => this.client.complain(error));
+  async loadMembers(conversation) {
+    const { client } = this;
+    const { draft, closed, hasOldMembers } = conversation;
+    if (!hasOldMembers || draft || closed || !client.connection.isOnline) return;
+    const { watermarks } = client;
+    await watermarks.loadMembers(conversation).catch((error) => client.complain(error));
   }
 
   // ---------------------------------------------------------------- what has happened
 
   onState() {
-    const { state, why, retryAt, outbox } = this.client;
+    const { connection, outbox } = this.client;
+    const { state, why, retryAt } = connection;
     const seconds = Math.max(1, Math.ceil((retryAt - Date.now()) / 1000));
-    const waiting = outbox.filter((entry) => entry.state !== 'failed').length;
+    const waiting = outbox.entries.filter((entry) => entry.state !== 'failed').length;
     const words = { online: 'Connected', connecting: 'Connecting …', stopped: why,
       waiting: `Not connected. Next try in ${seconds} s.` }[state];
     const held = ` ${plural(waiting, 'message')} will be sent then.`;
@@ -345,7 +263,7 @@ class Page {
     $('#state button').hidden = state === 'online' || state === 'connecting';
     clearTimeout(this.ticking);
     if (state === 'waiting') this.ticking = setTimeout(() => this.onState(), 1000);
-    if (state === 'online') this.loadOlder();
+    if (connection.isOnline) this.loadOlder();
     this.renderSoon();
   }
 
@@ -431,7 +349,7 @@ class Page {
   }
 
   preview({ conv, kind, latest }) {
-    const waiting = this.client.pending(conv).at(-1);
+    const waiting = this.client.outbox.pending(conv).at(-1);
     if (waiting) return `You: ${waiting.fields.text}`;
     if (!latest?.message) return latest ? eventWords(latest) : 'No messages yet';
     const text = messageText(latest.message);
@@ -471,7 +389,7 @@ class Page {
   olderWords({ hasOlder, draft, low, events }) {
     if (draft) return 'Write the first message.';
     if (this.isLoading) return 'Loading earlier messages …';
-    if (hasOlder) return this.client.state === 'online' ? '' : 'Earlier messages: once connected.';
+    if (hasOlder) return this.client.connection.isOnline ? '' : 'Earlier messages: once connected.';
     return low === 1 || events.length ? 'The beginning of this conversation' : '';
   }
 
@@ -492,7 +410,7 @@ class Page {
       else rows.push(this.messageRow(conversation, event, isFirst));
       last = { time_ms, sender, words };
     }
-    const pending = this.client.pending(conversation.conv);
+    const pending = this.client.outbox.pending(conversation.conv);
     return rows.concat(pending.map((entry) => this.pendingRow(entry)));
   }
 
@@ -546,8 +464,8 @@ class Page {
     if (!entry || problem.firstChild) return;
     const again = element('button', '', 'Send again');
     const discard = element('button', '', 'Discard');
-    again.onclick = () => this.client.resend(entry);
-    discard.onclick = () => this.client.discard(entry);
+    again.onclick = () => this.client.outbox.resend(entry);
+    discard.onclick = () => this.client.outbox.discard(entry);
     problem.append(`Not sent: ${entry.error}`, again, discard);
   }
 }
