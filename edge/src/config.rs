@@ -105,11 +105,11 @@ settings! {
         ops_per_s: u32 = |_| limits::OPS_PER_S;
         /// Ops of a connection at once [default: 200]
         ops_burst: u32 = |_| limits::OPS_BURST;
-        /// Connections that a shard accepts per second [default: 20000]
+        /// Connections that the gateway accepts per second, divided among its shards [default: 20000]
         accepts_per_s: u32 = |_| limits::ACCEPTS_PER_S;
         /// Connections of a shard that have not said who they are [default: 8192]
-        handshakes_max: u32 = |_| limits::HANDSHAKES_MAX;
-        /// The same from one address [default: 4096]
+        handshakes_per_shard_max: u32 = |_| limits::HANDSHAKES_MAX;
+        /// The same from one address, of the whole gateway: divided among its shards [default: 4096]
         handshakes_per_address_max: u32 = |_| limits::HANDSHAKES_PER_ADDRESS_MAX;
         /// Connections of a shard; 0: as many as its descriptor table holds [default: 0]
         connections_per_shard_max: u32 = |_| 0;
@@ -301,8 +301,8 @@ impl Settings {
             (self.ops_burst > u32::from(u16::MAX), "ops-burst must be at most 65535"),
             (self.accepts_per_s == 0, "accepts-per-s must be above 0"),
             (
-                self.handshakes_max == 0 || self.handshakes_per_address_max == 0,
-                "handshakes-max and handshakes-per-address-max must be above 0",
+                self.handshakes_per_shard_max == 0 || self.handshakes_per_address_max == 0,
+                "handshakes-per-shard-max and handshakes-per-address-max must be above 0",
             ),
             (self.output_stall_ms == 0, "output-stall-ms must be above 0"),
             (

@@ -96,7 +96,7 @@ pub const OPS_PER_S: u32 = 50;
 /// Ops of one connection at once.
 pub const OPS_BURST: u32 = 200;
 
-/// Connections of a shard accepted per second.
+/// Connections of the gateway accepted per second.
 pub const ACCEPTS_PER_S: u32 = 20_000;
 
 /// Connections of a shard accepted at once.
@@ -105,7 +105,7 @@ pub const ACCEPTS_BURST: u32 = 2_000;
 /// Connections of a shard that have not said who they are.
 pub const HANDSHAKES_MAX: u32 = 8_192;
 
-/// The same from one address.
+/// The same from one address, of the whole gateway.
 pub const HANDSHAKES_PER_ADDRESS_MAX: u32 = 4_096;
 
 /// Slots of a driver's table kept free: refusals that are being written, links, accepts in flight.
@@ -210,7 +210,7 @@ const _: () = assert!(OUTPUT_ANSWERS_BYTES >= REQUESTS_IN_FLIGHT_MAX as usize * 
 const _: () = assert!(REFUSALS_LINGERING_MAX * 2 <= SPARE_SLOTS as usize);
 // Deadlines are counted in ticks of 32 bits; the longest is twice a heartbeat.
 const _: () = assert!(2 * DURATION_CEILING.as_millis() / TICK.as_millis() < u32::MAX as u128 / 2);
-// An address must not be able to take all handshakes of a shard.
+// An address must not be able to take all handshakes of a shard, also when it is the only one.
 const _: () = assert!(HANDSHAKES_PER_ADDRESS_MAX < HANDSHAKES_MAX);
 // The link's largest frame has to pass its queue.
 const _: () = assert!(LINK_QUEUE_BYTES_MAX >= 2 * FRAME_BYTES_MAX as usize);

@@ -142,11 +142,17 @@ fn shard_config(settings: &Settings, shard: usize, keys: Option<Arc<Keys>>) -> S
         cold_after: ms(settings.cold_after_ms),
         ops_per_s: settings.ops_per_s,
         ops_burst: settings.ops_burst,
-        accepts_per_s: settings.accepts_per_s,
-        handshakes_max: settings.handshakes_max,
-        handshakes_per_address_max: settings.handshakes_per_address_max,
+        accepts_per_s: share(settings.accepts_per_s, settings.shards),
+        handshakes_max: settings.handshakes_per_shard_max,
+        handshakes_per_address_max: share(settings.handshakes_per_address_max, settings.shards),
         drain_window: ms(settings.drain_window_ms),
     }
+}
+
+/// A shard's part of what the gateway may do. The kernel spreads connections evenly by a hash of
+/// their addresses and ports, so shards need not know of each other.
+fn share(whole: u32, shards: usize) -> u32 {
+    whole.div_ceil(shards as u32)
 }
 
 /// As many as the descriptor table holds, less the spare slots.
@@ -155,4 +161,18 @@ fn connections_max(asked: u32) -> usize {
     let table = table.min(u64::from(throng_ring::limits::CONNECTIONS_MAX)) as usize;
     let most = table.saturating_sub(limits::SPARE_SLOTS as usize).max(1);
     if asked == 0 { most } else { most.min(asked as usize) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_shares_of_all_shards_are_the_whole_and_at_least_one_each() {
+        assert_eq!(share(4096, 1), 4096);
+        assert_eq!(share(4096, 64), 64);
+        assert_eq!(share(65, 64), 2);
+        assert_eq!(share(64, 64), 1);
+        assert_eq!(share(1, 64), 1);
+    }
 }

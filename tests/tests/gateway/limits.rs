@@ -209,6 +209,14 @@ fn a_full_shard_refuses_with_503_and_keeps_what_it_has() {
 }
 
 #[test]
+fn an_address_has_no_more_of_a_gateway_with_many_shards() {
+    let gateway = Gateway::start_with(&["--shards", "8", "--handshakes-per-address-max", "40"]);
+    let opened: Vec<Client> =
+        (0..200).filter_map(|_| Client::connect(&gateway.url()).ok()).collect();
+    assert!((20..=40).contains(&opened.len()), "{} of 40", opened.len());
+}
+
+#[test]
 fn connections_that_have_not_said_hello_are_capped_per_address() {
     let gateway = Gateway::start_with(&["--shards", "1", "--handshakes-per-address-max", "10"]);
     let mut waiting: Vec<Client> =
