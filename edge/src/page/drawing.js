@@ -18,7 +18,11 @@ function icon(name, className = '') {
   return svg;
 }
 
-const hue = (name) => [...name].reduce((sum, c) => (sum * 31 + c.codePointAt(0)) % 360, 7);
+/** Degrees on the color wheel. FNV-1a spreads names that are alike. */
+function hue(name) {
+  const mix = (hash, byte) => Math.imul(hash ^ byte, 0x01000193) >>> 0;
+  return new TextEncoder().encode(name).reduce(mix, 0x811c9dc5) % 360;
+}
 
 function paintAvatar(avatar, name) {
   avatar.textContent = [...name].slice(0, 2).join('');

@@ -19,7 +19,7 @@ class Page {
     this.bindDialogs();
     paintAvatar($('#my-avatar'), client.user);
     $('#my-name').textContent = client.user;
-    $('#my-device').textContent = `device ${client.device}`;
+    $('#my-device').textContent = client.device;
     $('#app').hidden = false;
     client.connect();
   }
@@ -386,8 +386,8 @@ class Page {
     if (wasAtBottom) this.markRead();
   }
 
-  olderWords({ hasOlder, draft, low, events }) {
-    if (draft) return 'Write the first message.';
+  olderWords({ conv, hasOlder, draft, low, events }) {
+    if (draft) return this.client.outbox.pending(conv).length ? '' : 'Write the first message.';
     if (this.isLoading) return 'Loading earlier messages …';
     if (hasOlder) return this.client.connection.isOnline ? '' : 'Earlier messages: once connected.';
     return low === 1 || events.length ? 'The beginning of this conversation' : '';
