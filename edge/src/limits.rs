@@ -38,9 +38,13 @@ pub const OUTPUT_BUDGET_BYTES: u32 = 64 * 1024;
 /// Queued output of a connection above which it is closed.
 pub const OUTPUT_BURST_BYTES: u32 = 1024 * 1024;
 
-/// What answers to a connection's own requests may take beyond the burst: pages are some 140 KB in
-/// JSON, and as many requests as may be in flight can be answered at once.
-pub const OUTPUT_ANSWERS_BYTES: usize = 4 * 1024 * 1024;
+/// The longest answer as it goes to a client: a text of control characters is six times as long in
+/// JSON (RFC 8259 section 7), and nothing else that fills a page grows more.
+pub const OUTPUT_ANSWER_BYTES: usize = 6 * ANSWER_BYTES_MAX;
+
+/// What answers to a connection's own requests may take beyond the burst: as many requests as may
+/// be in flight can be answered at once, each with the longest answer that others' texts make.
+pub const OUTPUT_ANSWERS_BYTES: usize = REQUESTS_IN_FLIGHT_MAX as usize * OUTPUT_ANSWER_BYTES;
 
 /// How long a client may leave one send untaken.
 pub const OUTPUT_STALL: Duration = Duration::from_secs(15);
@@ -200,12 +204,10 @@ pub const DRAIN_GRACE: Duration = Duration::from_secs(2);
 
 // A burst smaller than the budget would never be allowed.
 const _: () = assert!(OUTPUT_BURST_BYTES >= OUTPUT_BUDGET_BYTES);
-// One answer must fit into what a connection may have queued, or its request kills it.
-const _: () = assert!(ANSWER_BYTES_MAX <= OUTPUT_BURST_BYTES as usize);
+// A connection that asked for all it can does not take the shard's bound from the others.
+const _: () = assert!(OUTPUT_ANSWERS_BYTES <= OUTPUT_SHARD_BYTES_MAX / 8);
 // Every request in flight may be a send to its own conversation, and failed ones stay.
 const _: () = assert!(ORDERED_CONVERSATIONS_MAX >= REQUESTS_IN_FLIGHT_MAX as usize);
-// Pages of 64 KiB for all requests in flight, twice as long in JSON, do not end a connection.
-const _: () = assert!(OUTPUT_ANSWERS_BYTES >= REQUESTS_IN_FLIGHT_MAX as usize * 2 * 64 * 1024);
 // The refused leave spare slots to accepts in flight and to the link.
 const _: () = assert!(REFUSALS_LINGERING_MAX * 2 <= SPARE_SLOTS as usize);
 // Deadlines are counted in ticks of 32 bits; the longest is twice a heartbeat.

@@ -8,7 +8,7 @@
 //! ephemeral frames are dropped first. Answers to its own requests may exceed the burst by a bound
 //! of their own, but while it holds much the connection is not read. One send may take the stall
 //! time. When all outputs of the shard together exceed their bound, the burst shrinks to the
-//! budget, and an answer may exceed it only by its own length at most. [`Verdict`] and
+//! budget, and answers may exceed it only by the longest that there is. [`Verdict`] and
 //! [`Outputs::stalled`] tell the caller, who closes.
 
 use std::collections::VecDeque;
@@ -156,7 +156,7 @@ impl Outputs {
         write: impl FnOnce(&mut Vec<u8>),
     ) -> Verdict {
         let extra = match self.is_crowded() {
-            true => limits::ANSWER_BYTES_MAX,
+            true => limits::OUTPUT_ANSWER_BYTES,
             false => limits::OUTPUT_ANSWERS_BYTES,
         };
         let bound = self.burst_bytes() + extra;

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use serde_json::json;
-use throng_edge::limits::ANSWER_BYTES_MAX;
+use throng_edge::limits::{ANSWER_BYTES_MAX, OUTPUT_ANSWER_BYTES, REQUESTS_IN_FLIGHT_MAX};
 use throng_edge::shard::Mode;
 use throng_wire::v1;
 
@@ -133,6 +133,34 @@ fn large_answers_end_no_connection_but_hold_its_reading_back() {
     assert_eq!(router.requests().len(), 1, "it is read again");
 }
 
+/// Six bytes in JSON.
+const CONTROL: &str = "\u{1}";
+
+#[test]
+fn the_longest_answers_to_all_requests_at_once_end_no_connection() {
+    let (mut rig, mut router) = rig();
+    let (client, _) = rig.session(&mut router, "alice");
+    client.peer.set_window(0);
+    for id in 0..REQUESTS_IN_FLIGHT_MAX {
+        client.say(&json!({"id": id, "conversations": {}}));
+    }
+    rig.settle();
+    // What the link says around it has to fit into the simulated socket.
+    let name = CONTROL.repeat(ANSWER_BYTES_MAX - 1_000);
+    let item = v1::Conversation { name: name.as_str().into(), ..v1::Conversation::default() };
+    let page = v1::ConversationsPage { items: vec![item], next: "".into() };
+    for request in router.requests() {
+        router.answer_in_chunks(request.request, v1::Body::Conversations(page.clone()));
+        for _ in 0..8 {
+            rig.settle();
+        }
+    }
+    let most = REQUESTS_IN_FLIGHT_MAX as usize * OUTPUT_ANSWER_BYTES;
+    let held = output_bytes(&mut rig);
+    assert!((most - 100_000..most).contains(&held), "{held}");
+    assert_eq!(rig.snapshot().gauges.sessions, 1);
+}
+
 /// A shard with this bound in which one deaf session holds some output, and another one.
 fn crowded(shard_bytes: usize) -> (Rig, Router, (crate::rig::Client, (u32, u32))) {
     let mut config = config(Mode::Development);
@@ -173,7 +201,7 @@ fn sessions_after_answers(shard_bytes: usize) -> u64 {
     rig.settle();
     let requests = router.requests();
     assert_eq!(requests.len(), 16);
-    let name = "x".repeat(ANSWER_BYTES_MAX / 14);
+    let name = CONTROL.repeat(ANSWER_BYTES_MAX / 14);
     let mut most = 0;
     for request in &requests {
         let item = v1::Conversation { name: name.as_str().into(), ..v1::Conversation::default() };
@@ -182,12 +210,12 @@ fn sessions_after_answers(shard_bytes: usize) -> u64 {
         rig.settle();
         most = most.max(output_bytes(&mut rig));
     }
-    assert!(most < shard_bytes + 30_000, "{most}");
+    assert!(most < shard_bytes + OUTPUT_ANSWER_BYTES + 30_000, "{most}");
     rig.snapshot().gauges.sessions
 }
 
 #[test]
 fn above_the_bound_of_the_shard_answers_have_no_more_room_than_one_needs() {
-    assert_eq!(sessions_after_answers(ANSWER_BYTES_MAX * 16 / 14 + 30_000), 2);
+    assert_eq!(sessions_after_answers(OUTPUT_ANSWER_BYTES * 16 / 14 + 30_000), 2);
     assert_eq!(sessions_after_answers(ANSWER_BYTES_MAX), 1);
 }

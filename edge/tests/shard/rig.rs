@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use throng_edge::metrics::Snapshot;
 use throng_edge::shard::{Clocks, Control, Handle, LinkSource, Mode, Shard, ShardConfig};
 use throng_ring::sim::{Peer, Sim, SimConfig, SimDriver};
+use throng_wire::limits::CHUNK_BYTES;
 use throng_wire::link::{
     self, Answer, Credit, FrameReader, Hint, Register, Request, ToEdge, ToRouter, Welcome,
 };
@@ -380,6 +381,15 @@ impl Router {
         let frame = v1::ServerFrame { id: None, body: Some(body) };
         let body = frame.encode_to_vec().into();
         self.say(&ToEdge::Answer(Answer { request, body, last: true, failed }));
+    }
+
+    pub(crate) fn answer_in_chunks(&self, request: u64, body: v1::Body<'_>) {
+        let whole = v1::ServerFrame { id: None, body: Some(body) }.encode_to_vec();
+        let count = whole.len().div_ceil(CHUNK_BYTES);
+        for (number, chunk) in (1..).zip(whole.chunks(CHUNK_BYTES)) {
+            let (body, last) = (chunk.into(), number == count);
+            self.say(&ToEdge::Answer(Answer { request, body, last, failed: false }));
+        }
     }
 
     pub(crate) fn confirm(&self, register: &Register<'_>) {
