@@ -116,6 +116,9 @@ pub const WINDOW_MS: u64 = 5_000;
 /// A resume looks this far behind the cursor's moment: clocks of hosts, and after-work under way.
 pub const CURSOR_OVERLAP_MS: u64 = 5 * 60 * 1000;
 
+/// How often the store is told how far time has come.
+pub const MOMENT_RECORD_MS: u64 = 30 * 1000;
+
 /// A cursor older than this is answered with `resync`.
 pub const CURSOR_AGE_MS_MAX: u64 = 30 * 24 * 60 * 60 * 1000;
 
@@ -219,6 +222,8 @@ const _: () = assert!(KNOWN_IDS_AGE_MS >= CLOCK_AHEAD_MS_MAX + 60 * 1000);
 const _: () = assert!(KNOWN_IDS_KEPT >= TAIL_ROWS_MAX && KNOWN_IDS_MAX > KNOWN_IDS_KEPT);
 // What is kept anyway does not use up the search for a late retry, nor that the memory for the new.
 const _: () = assert!(KNOWN_IDS_KEPT < SCAN_ROWS_MAX && SCAN_ROWS_MAX < KNOWN_IDS_MAX / 16);
+// A process that died gave out moments beyond the last recorded one: a resume looks further back.
+const _: () = assert!(MOMENT_RECORD_MS * 4 <= CURSOR_OVERLAP_MS);
 // One conversation never fills the cache.
 const _: () = assert!(TAIL_BYTES_MAX * 16 <= CACHE_BYTES);
 // Otherwise the list of one's own receipts would be touched without members being told.

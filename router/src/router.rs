@@ -6,7 +6,7 @@ use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use throng_store::{ConvId, DirtyWindow, Epoch, PartitionId, Store, StoreError};
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -35,12 +35,19 @@ pub struct Config {
     pub limits: Limits,
     /// Rows of earlier owners: as they are for a store without replicas.
     pub adopt: Adopt,
+    /// The clock of the system. It may be wrong, and be set back.
+    pub wall: fn() -> SystemTime,
 }
 
 impl Default for Config {
     fn default() -> Self {
         let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-        Self { workers: (cores / 2).max(1), limits: Limits::default(), adopt: Adopt::AsIs }
+        Self {
+            workers: (cores / 2).max(1),
+            limits: Limits::default(),
+            adopt: Adopt::AsIs,
+            wall: SystemTime::now,
+        }
     }
 }
 
@@ -74,7 +81,7 @@ impl Router {
         let (owners, owner_mail) = mailboxes(workers);
         let (homes, home_mail) = mailboxes(workers);
         let links = Arc::new(Links::default());
-        let clock = Clock::new();
+        let clock = Clock::new(config.wall, store.moment().await?);
         let mut stats = Stats::default();
         for (worker, mailbox) in owner_mail.into_iter().enumerate() {
             let of_worker = |(partition, _): &&(PartitionId, Epoch)| {
@@ -84,7 +91,7 @@ impl Router {
             limits.cache_bytes /= workers;
             let actor = OwnerActor {
                 store: store.clone(),
-                clock,
+                clock: clock.clone(),
                 settings: Settings { limits, adopt: config.adopt },
                 owned: owned.iter().filter(of_worker).copied().collect(),
                 mailbox,
@@ -99,7 +106,7 @@ impl Router {
             let actor = HomeActor {
                 store: store.clone(),
                 owners: owners.clone(),
-                clock,
+                clock: clock.clone(),
                 limits: config.limits.clone(),
                 mailbox,
                 links: Arc::clone(&links),
@@ -110,6 +117,8 @@ impl Router {
         }
         let (log_id, limits) = (store.log_id(), config.limits);
         let incarnation = incarnation();
+        let stop = watch::Sender::new(false);
+        tokio::spawn(record_moments(store.clone(), clock.clone(), stop.subscribe()));
         let shared = Shared { owners, homes, links, clock, limits, log_id, incarnation };
         recover(&store, &shared.owners).await?;
         Ok(Self {
@@ -117,7 +126,7 @@ impl Router {
             shared: Arc::new(shared),
             stats,
             last_link: AtomicU32::new(0),
-            stop: watch::Sender::new(false),
+            stop,
         })
     }
 
@@ -176,11 +185,12 @@ impl Router {
                 let _ = ended.await;
             }
         }
-        // Each link holds a receiver until it has written what waited and ended.
+        // Each link holds a receiver until it has written what waited and ended, and whoever
+        // records moments until the last one is recorded.
         self.stop.send_replace(true);
         let links_end = tokio::time::timeout(STOP, self.stop.closed());
         if links_end.await.is_err() {
-            warn!("an edge does not read what it is answered");
+            warn!("an edge does not read what it is answered, or the store does not answer");
         }
     }
 }
@@ -192,6 +202,23 @@ type Mail<M> = (Mailboxes<M>, Vec<mpsc::Receiver<M>>);
 fn mailboxes<M>(workers: usize) -> Mail<M> {
     let (senders, receivers) = (0..workers).map(|_| mpsc::channel(limits::MAILBOX_BATCHES)).unzip();
     (Mailboxes::new(senders), receivers)
+}
+
+/// Lets the store know now and then, and at the end, how far moments have come. Until then a
+/// restart may begin with one that is so much lower; who resumes looks further back than that.
+async fn record_moments<S: Store>(store: S, clock: Clock, mut stop: watch::Receiver<bool>) {
+    let mut stopped = false;
+    while !stopped {
+        let pause = tokio::time::sleep(Duration::from_millis(limits::MOMENT_RECORD_MS));
+        tokio::select! {
+            () = pause => {}
+            // The router is gone, or stops.
+            _ = stop.changed() => stopped = true,
+        }
+        if let Err(error) = store.record_moment(clock.now().moment_ms).await {
+            warn!(%error, "how far time has come is not recorded");
+        }
+    }
 }
 
 /// Random, of this process.

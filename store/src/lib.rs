@@ -143,6 +143,14 @@ pub trait Store: Clone + Send + Sync + 'static {
         limit: usize,
     ) -> impl Future<Output = Result<Vec<(DirtyWindow, ConvId)>, StoreError>> + Send;
 
+    /// The highest moment that was recorded, Unix milliseconds; 0 if there is none.
+    fn moment(&self) -> impl Future<Output = Result<u64, StoreError>> + Send;
+
+    /// Records how far a router's time has come, so that whoever reads it later begins there,
+    /// whatever their clock says. A lower moment than the recorded one changes nothing. Durable as
+    /// projections are.
+    fn record_moment(&self, moment_ms: u64) -> impl Future<Output = Result<(), StoreError>> + Send;
+
     /// Records that all after-work of a window is done. Nothing is appended in it any more.
     fn close_window(
         &self,

@@ -1,5 +1,5 @@
-//! Epochs rise with every run. The log keeps its identity as long as nothing that was acknowledged
-//! can be missing.
+//! What rises from run to run: epochs, and the recorded moment. The log keeps its identity as long
+//! as nothing that was acknowledged can be missing.
 #![allow(clippy::unwrap_used)] // the lint's exception for tests does not see their helpers
 
 mod fixture;
@@ -52,4 +52,17 @@ fn a_restored_copy_gets_a_new_identity_once() {
     let restored = Embedded::open(config).unwrap().log_id();
     assert_ne!(restored, log_id);
     assert_eq!(open(dir.path()).log_id(), restored);
+}
+
+#[tokio::test]
+async fn the_recorded_moment_only_grows_and_stays() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut expected = 0;
+    for recorded in [5, 4, 6, u64::MAX, 7] {
+        let store = open(dir.path());
+        assert_eq!(store.moment().await.unwrap(), expected);
+        store.record_moment(recorded).await.unwrap();
+        expected = expected.max(recorded);
+        assert_eq!(store.moment().await.unwrap(), expected);
+    }
 }

@@ -23,7 +23,7 @@ use crate::limits::{self, Limits};
 use crate::link::decode::HomeOp;
 use crate::link::queue::{Links, OutgoingHint, Replies, Reply};
 use crate::metrics::HomeStats;
-use crate::owner::{Connection, Delivery, Head, Named, Refusal, event};
+use crate::owner::{Connection, Delivery, Head, Named, Now, Refusal, event};
 use throng_store::ConvId;
 
 /// What a home actor is told.
@@ -63,7 +63,7 @@ pub(crate) struct Ask {
 
 /// A list that waits for its turn.
 enum Waiting {
-    Welcome { registration: Box<Registration>, at_ms: u64, deadline_ms: u64 },
+    Welcome { registration: Box<Registration>, at: Now, deadline_ms: u64 },
     Ask(Ask),
     Repair(Repair),
 }
@@ -83,7 +83,7 @@ pub(crate) struct Registration {
 
 /// What became of a list. As many as there are lists under way.
 enum Became {
-    Welcome { registration: Box<Registration>, at_ms: u64, body: Result<Bytes, Refusal> },
+    Welcome { registration: Box<Registration>, at: Now, body: Result<Bytes, Refusal> },
     List { user: UserId, link: u32, request: u64, body: Result<Bytes, Refusal> },
     Repaired { repair: Repair, frame: Option<Bytes> },
 }
@@ -260,7 +260,7 @@ impl<S: Store> Work<S> {
         let now = self.clock.now();
         let waiting = Waiting::Welcome {
             registration: Box::new(registration),
-            at_ms: now.wall_ms,
+            at: now,
             deadline_ms: now.mono_ms + u64::from(limits::REQUEST_DEADLINE_MS),
         };
         if self.stop.is_some() || self.welcomes.wait(user, waiting).is_err() {
@@ -280,10 +280,10 @@ impl<S: Store> Work<S> {
     fn begin_lists(&mut self) {
         while let Some(waiting) = self.welcomes.next().or_else(|| self.others.next()) {
             match waiting {
-                Waiting::Welcome { registration, at_ms, deadline_ms } => {
+                Waiting::Welcome { registration, at, deadline_ms } => {
                     let (user, connection) = (registration.user.id, registration.connection);
                     if self.is_awaited(user, connection, deadline_ms) {
-                        self.begin_welcome(registration, at_ms);
+                        self.begin_welcome(registration, at);
                     } else {
                         self.welcomes.done(user);
                         self.home.unregister(user, connection);
@@ -309,20 +309,20 @@ impl<S: Store> Work<S> {
         self.clock.now().mono_ms < deadline_ms && self.home.has(user, connection)
     }
 
-    fn begin_welcome(&self, registration: Box<Registration>, at_ms: u64) {
+    fn begin_welcome(&self, registration: Box<Registration>, at: Now) {
         let (user, cursor) = (registration.user.id, registration.cursor);
         let (lists, log_id, limits) = (self.lists.clone(), self.log_id, self.limits.clone());
         self.begin(async move {
-            let page = lists.changes(user, cursor, PAGE_ITEMS_MAX as usize, at_ms).await;
-            let body = page.map(|page| welcome(&registration, &page, log_id, at_ms, &limits));
-            Became::Welcome { registration, at_ms, body: body.map_err(refusal) }
+            let page = lists.changes(user, cursor, PAGE_ITEMS_MAX as usize, at.moment_ms).await;
+            let body = page.map(|page| welcome(&registration, &page, log_id, at.wall_ms, &limits));
+            Became::Welcome { registration, at, body: body.map_err(refusal) }
         });
     }
 
     fn begin_list(&self, ask: Ask) {
         let Ask { request, connection: Connection { link, .. }, user, op, .. } = ask;
         let lists = self.lists.clone();
-        let now_ms = self.clock.now().wall_ms;
+        let now_ms = self.clock.now().moment_ms;
         self.begin(async move {
             let body = match op {
                 HomeOp::Conversations { after, limit } => {
@@ -338,7 +338,7 @@ impl<S: Store> Work<S> {
 
     fn begin_repair(&self, repair: Repair) {
         let lists = self.lists.clone();
-        let now_ms = self.clock.now().wall_ms;
+        let now_ms = self.clock.now().moment_ms;
         let cursor = Cursor { log_id: self.log_id, moment_ms: repair.since_ms, rest: None };
         self.begin(async move {
             let limit = PAGE_ITEMS_MAX as usize;
@@ -359,13 +359,13 @@ impl<S: Store> Work<S> {
 
     fn became(&mut self, became: Became) {
         match became {
-            Became::Welcome { registration, at_ms, body } => {
+            Became::Welcome { registration, at, body } => {
                 let Registration { request, connection, user, .. } = *registration;
                 self.welcomes.done(user.id);
                 let welcomed = body.is_ok();
                 self.answer(connection.link, request, body);
                 if welcomed {
-                    self.home.welcomed(user.id, connection, at_ms);
+                    self.home.welcomed(user.id, connection, at.moment_ms);
                 } else {
                     self.home.unregister(user.id, connection);
                 }
@@ -438,7 +438,7 @@ impl<S: Store> Work<S> {
     fn end_turn(&mut self) {
         // Before the hints, so that a welcome comes before what follows it.
         self.replies.send(&self.links);
-        let now_ms = self.clock.now().wall_ms;
+        let now_ms = self.clock.now().moment_ms;
         for (link, hints) in std::mem::take(&mut self.hints) {
             let Some(queue) = self.links.get(link) else { continue };
             for refused in queue.hint(hints) {

@@ -259,7 +259,7 @@ impl Conversation {
             return;
         }
         let mut work = std::mem::take(&mut self.pending);
-        let projections = work.projections(self.id, turn.now.wall_ms);
+        let projections = work.projections(self.id, turn.now.moment_ms);
         turn.out.push(Output::Project { conv: self.id, projections });
         self.running = Some(work);
     }

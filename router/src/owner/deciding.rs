@@ -94,7 +94,7 @@ impl Conversation {
             return Err(Refusal::NotMember);
         }
         let made_ms = fresh(write, turn)?;
-        match self.known.find(user.id, &write.client_msg_id, made_ms, turn.now.wall_ms) {
+        match self.known.find(user.id, &write.client_msg_id, made_ms, turn.now.moment_ms) {
             Verdict::At(seq) => return self.duplicate(seq, write),
             Verdict::Ask { below, rows } => {
                 return Ok(Decision::Lookup(Lookup::Scan(below, rows)));

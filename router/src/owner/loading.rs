@@ -130,7 +130,7 @@ impl Conversation {
             }
             self.tail.push(row);
         }
-        self.known.prune(turn.now.wall_ms);
+        self.known.prune(turn.now.moment_ms);
         let Phase::Loading(loading) = &mut self.phase else { return };
         rewrite.reverse();
         loading.rewrite = rewrite;

@@ -7,11 +7,13 @@ use throng_wire::{ErrorCode, Protobuf, v1};
 use super::Output;
 use crate::limits;
 
-/// Both clocks as an input brings them. The machines have none of their own.
+/// The time as an input brings it. The machines have no clock of their own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Now {
-    /// Unix milliseconds, for what is stored. May jump.
+    /// Unix milliseconds, to judge what clients say of their time. May jump.
     pub wall_ms: u64,
+    /// Unix milliseconds, for what is stored: no less than `wall_ms`, nor than any stored before.
+    pub moment_ms: u64,
     /// Monotonic milliseconds since the process began, for deadlines and retries.
     pub mono_ms: u64,
 }

@@ -223,7 +223,7 @@ impl Conversation {
             acked: self.tail.head(),
             base: self.base,
             n: n + u64::from(content.kind == MESSAGE_KIND),
-            created_at_ms: turn.now.wall_ms.max(created_at_ms),
+            created_at_ms: turn.now.moment_ms.max(created_at_ms),
             sender: asker.user.id,
             client_msg_id: content.client_msg_id,
             digest: content.digest,
@@ -366,7 +366,7 @@ impl Conversation {
         for ack in batch.acks {
             turn.answer(ack.key, self.says(ack.says));
         }
-        self.known.prune(turn.now.wall_ms);
+        self.known.prune(turn.now.moment_ms);
         self.pending.extend(batch.work);
         turn.touched.push(self.id);
         self.pump(turn);
@@ -400,7 +400,7 @@ impl Conversation {
     pub(super) fn scanned(&mut self, below: Seq, rows: Option<Vec<Row>>, turn: &mut Turn<'_>) {
         self.lookup = None;
         let Some(rows) = rows else { return self.lookup_failed(turn) };
-        self.known.extend_older(&super::highest_epochs(rows), turn.now.wall_ms);
+        self.known.extend_older(&super::highest_epochs(rows), turn.now.moment_ms);
         if self.known.floor() >= below {
             return self.lookup_failed(turn);
         }

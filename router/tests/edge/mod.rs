@@ -19,9 +19,12 @@ const PATIENCE: Duration = Duration::from_secs(20);
 
 /// A router over the store in a directory.
 pub(crate) async fn router(dir: &Path) -> (Router, Embedded) {
+    router_with(dir, Config { workers: 2, ..Config::default() }).await
+}
+
+pub(crate) async fn router_with(dir: &Path, config: Config) -> (Router, Embedded) {
     let store = Embedded::open(embedded::Config::new(dir)).unwrap();
-    let router = Router::start(Config { workers: 2, ..Config::default() }, store.clone());
-    (router.await.unwrap(), store)
+    (Router::start(config, store.clone()).await.unwrap(), store)
 }
 
 /// A UUIDv7 of now.
@@ -245,7 +248,6 @@ impl Edge {
         }
     }
 
-    /// The next thing pushed: to which slots, and what.
     /// The next thing pushed, as it came.
     pub(crate) async fn hint(&mut self) -> Pushed {
         while self.hints.is_empty() {
@@ -254,6 +256,7 @@ impl Edge {
         self.hints.pop_front().unwrap()
     }
 
+    /// The next thing pushed: to which slots, and what.
     pub(crate) async fn pushed(&mut self) -> (Vec<u32>, v1::Body<'static>) {
         let pushed = self.hint().await;
         let frame = v1::ServerFrame::decode(&pushed.frame).unwrap().into_owned();

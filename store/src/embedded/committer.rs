@@ -20,7 +20,7 @@ use super::config::Durability;
 use super::engine::{Engine, EngineError, Persist};
 use super::failure::Failure;
 use super::keys::{self, Table};
-use super::meta::Run;
+use super::meta::{self, Run};
 use super::projector::{ProjectError, Projector};
 use super::queue::{Job, JobKind, Queue, QueuedAppend};
 use super::row;
@@ -95,6 +95,7 @@ impl<E: Engine> Committer<E> {
                     self.delete_window(window)?;
                     Ok(())
                 }
+                JobKind::RecordMoment(moment_ms) => self.record_moment(moment_ms)?,
             };
             waiting.push((job.done, job.room, result));
         }
@@ -129,6 +130,17 @@ impl<E: Engine> Committer<E> {
             self.engine.delete(Table::Dirty, &key);
         }
         Ok(())
+    }
+
+    /// The inner result is what the job's caller is told.
+    fn record_moment(&mut self, moment_ms: u64) -> Result<Result<(), StoreError>, EngineError> {
+        let before = self.engine.get(Table::Meta, keys::META_MOMENT)?;
+        let before = before.map(|value| meta::decode_moment(&value)).transpose();
+        Ok(before.map_err(StoreError::from).map(|before| {
+            if moment_ms > before.unwrap_or(0) {
+                self.engine.put(Table::Meta, keys::META_MOMENT, &meta::encode_moment(moment_ms));
+            }
+        }))
     }
 
     fn commit_appends(&mut self, appends: Vec<QueuedAppend>) -> Result<(), EngineError> {

@@ -52,6 +52,7 @@ pub(super) const CELL_BYTES: usize = 33;
 /// Names in the meta table.
 pub(super) const META_LOG_ID: &[u8] = b"log_id";
 pub(super) const META_RUN: &[u8] = b"run";
+pub(super) const META_MOMENT: &[u8] = b"moment";
 
 /// Joins fields into a key of `N` bytes, which must be their total.
 fn join<const N: usize>(fields: &[&[u8]]) -> [u8; N] {

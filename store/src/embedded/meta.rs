@@ -88,6 +88,18 @@ pub(super) fn begin<E: Engine>(
     Ok((log_id, run))
 }
 
+/// How a moment is written down, Unix milliseconds.
+pub(super) fn encode_moment(moment_ms: u64) -> [u8; 8] {
+    moment_ms.to_be_bytes()
+}
+
+pub(super) fn decode_moment(value: &[u8]) -> Result<u64, Malformed> {
+    let mut reader = Reader::new(value, "recorded moment");
+    let moment_ms = u64::from_be_bytes(reader.array()?);
+    reader.end()?;
+    Ok(moment_ms)
+}
+
 fn random_id() -> io::Result<[u8; 16]> {
     let mut id = [0; 16];
     File::open("/dev/urandom")?.read_exact(&mut id)?;

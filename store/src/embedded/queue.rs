@@ -25,10 +25,11 @@ impl QueuedAppend {
     }
 }
 
-/// What a job does.
+/// What a job does. Moments are Unix milliseconds.
 pub(super) enum JobKind {
     Project(Vec<Projection>),
     CloseWindow(DirtyWindow),
+    RecordMoment(u64),
 }
 
 /// A job on its way, and who waits for it.

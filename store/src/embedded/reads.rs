@@ -7,6 +7,7 @@ use fjall::{Guard, Readable};
 use super::cells::{self, Listed, Mark, Touch};
 use super::codec::Malformed;
 use super::keys::{self, Table};
+use super::meta;
 use super::row;
 use super::tables::{Tables, read_error};
 use crate::{
@@ -40,6 +41,14 @@ fn log_row(guard: Guard) -> Read<Row> {
     let (key, value) = pair(guard)?;
     let (seq, epoch) = keys::read_log(&key)?;
     Ok(row::decode(seq, epoch, &value)?)
+}
+
+pub(super) fn moment(tables: &Tables) -> Read<u64> {
+    let value = tables.keyspace(Table::Meta).get(keys::META_MOMENT);
+    match value.map_err(|error| read_error(&error))? {
+        Some(value) => Ok(meta::decode_moment(&value)?),
+        None => Ok(0),
+    }
 }
 
 pub(super) fn tail(tables: &Tables, conv: ConvId, limit: PageLimit) -> Read<Vec<Row>> {

@@ -113,6 +113,14 @@ impl Store for Embedded {
         self.read(move |tables| reads::open_windows_all(tables, epoch, after, limit)).await
     }
 
+    async fn moment(&self) -> Result<u64, StoreError> {
+        self.read(reads::moment).await
+    }
+
+    async fn record_moment(&self, moment_ms: u64) -> Result<(), StoreError> {
+        self.job(JobKind::RecordMoment(moment_ms), 1).await
+    }
+
     async fn close_window(&self, window: DirtyWindow) -> Result<(), StoreError> {
         self.job(JobKind::CloseWindow(window), 1).await
     }

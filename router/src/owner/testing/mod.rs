@@ -128,7 +128,7 @@ impl Bench {
         Self {
             owner: Owner::new(settings),
             epoch: EPOCH,
-            now: Now { wall_ms: START_MS, mono_ms: 1_000 },
+            now: Now { wall_ms: START_MS, moment_ms: START_MS, mono_ms: 1_000 },
             rows: HashMap::new(),
             convs: HashMap::new(),
             members: BTreeMap::new(),
@@ -180,6 +180,7 @@ impl Bench {
 
     pub(crate) fn pass(&mut self, ms: u64) {
         self.now.wall_ms += ms;
+        self.now.moment_ms += ms;
         self.now.mono_ms += ms;
         let mut out = Vec::new();
         self.owner.tick(self.now, &mut out);

@@ -116,7 +116,7 @@ fn as_many_young_ids_as_memory_is_for_stay_and_one_more_takes_the_place_of_the_o
 fn as_many_conversations_are_loaded_at_a_time_as_allowed_and_not_one_more() {
     let settings = Settings { limits: Limits::default(), adopt: Adopt::AsIs };
     let mut owner = Owner::new(settings);
-    let now = Now { wall_ms: START_MS, mono_ms: 1_000 };
+    let now = Now { wall_ms: START_MS, moment_ms: START_MS, mono_ms: 1_000 };
     let conv = |number: u64| {
         let mut id = [7; 16];
         id[8..].copy_from_slice(&number.to_be_bytes());
