@@ -5,6 +5,7 @@
 //! write them as JSON, and never takes part in a test's verdict by time. `idle` alone judges: memory
 //! per connection is repeatable, and it fails above its limit.
 
+pub mod coordinate;
 pub mod diagnose;
 pub mod durable;
 pub mod echo;
@@ -19,6 +20,7 @@ pub mod outcome;
 pub mod peers;
 pub mod preflight;
 pub mod spread;
+pub mod workload;
 
 use std::io;
 

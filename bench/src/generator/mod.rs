@@ -16,10 +16,23 @@
 //!   failed` is checked at the end of a run.
 //! - A client owns no buffer while nothing is under way for it.
 
+pub mod address;
+pub mod arrival;
 pub mod cause;
+mod client;
+pub mod engine;
+mod errno;
+pub mod random;
+pub mod run;
 pub mod sample;
+pub mod shard;
+pub mod target;
 pub mod workload;
 
+pub use arrival::{Arrival, Arrivals};
 pub use cause::Cause;
+pub use engine::{Beat, Deadlines, Heartbeat, ShardInfo};
+pub use run::{RunPlan, RunRecord, Tick, run};
 pub use sample::{Counter, Metric, Sample};
+pub use target::Target;
 pub use workload::{ClientId, End, Turn, Workload};

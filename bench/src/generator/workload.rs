@@ -89,6 +89,9 @@ pub trait Turn {
     /// before, the time since the upgrade's answer is [`Metric::Hello`].
     fn established(&mut self, client: ClientId);
 
+    /// Whether the client counts as established.
+    fn is_established(&self, client: ClientId) -> bool;
+
     /// Queues a message; what is queued in one turn leaves as one send.
     fn send(&mut self, client: ClientId, opcode: Opcode, payload: &[u8]);
 

@@ -1,0 +1,4 @@
+//! What the clients of a run do: one module per kind, sans-IO, over the generator's interface.
+
+pub mod flood;
+pub mod greeting;
