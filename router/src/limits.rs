@@ -69,6 +69,11 @@ pub const KNOWN_IDS_KEPT: usize = 2_048;
 /// Above [`KNOWN_IDS_KEPT`], ids older than this are forgotten.
 pub const KNOWN_IDS_AGE_MS: u64 = 3 * 60 * 1000;
 
+/// As [`KNOWN_IDS_AGE_MS`], while the conversations of an owner take more than half of the memory
+/// that is for them. Above all of it [`KNOWN_IDS_KEPT`] stay, however young: most clients' clocks
+/// are right to a few seconds, and only who is further behind makes rows be read.
+pub const KNOWN_IDS_SCARCE_AGE_MS: u64 = 30 * 1000;
+
 /// Ids of a conversation in memory, whatever their age: 5,800 messages a second for three minutes.
 pub const KNOWN_IDS_MAX: usize = 1 << 20;
 
@@ -219,6 +224,7 @@ const _: () = assert!(TAIL_ROWS > BATCH_ROWS_MAX);
 // What is forgotten by age is not needed to tell a fresh id from a repeated one: an id that took up
 // to a minute to arrive is settled without a read.
 const _: () = assert!(KNOWN_IDS_AGE_MS >= CLOCK_AHEAD_MS_MAX + 60 * 1000);
+const _: () = assert!(KNOWN_IDS_SCARCE_AGE_MS < KNOWN_IDS_AGE_MS);
 const _: () = assert!(KNOWN_IDS_KEPT >= TAIL_ROWS_MAX && KNOWN_IDS_MAX > KNOWN_IDS_KEPT);
 // What is kept anyway does not use up the search for a late retry, nor that the memory for the new.
 const _: () = assert!(KNOWN_IDS_KEPT < SCAN_ROWS_MAX && SCAN_ROWS_MAX < KNOWN_IDS_MAX / 16);

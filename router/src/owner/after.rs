@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use smallvec::SmallVec;
 use throng_store::{ConvId, ConvRow, Projection, Row, Seq, UserId};
 use throng_wire::{id, v1};
 
@@ -84,7 +85,7 @@ pub(crate) struct AfterWork {
     /// Marks to be answered.
     pub(crate) waiting: Vec<Key>,
     /// Dirty windows that stay open until this is done.
-    pub(crate) windows: Vec<u32>,
+    pub(crate) windows: SmallVec<[u32; 2]>,
 }
 
 impl AfterWork {
@@ -102,6 +103,10 @@ impl AfterWork {
 
     /// Adds what a later commit brings. Its marks are those of senders.
     pub(crate) fn extend(&mut self, later: Self) {
+        if self.is_empty() && self.waiting.is_empty() {
+            *self = later;
+            return;
+        }
         for (user, mark) in later.marks {
             let earlier = self.marks.entry(user).or_default();
             earlier.advance(mark.delivered, mark.read, mark.read_n);
@@ -153,6 +158,7 @@ fn touch(conv: ConvId, users: Arc<[UserId]>, seq: Seq, n: u64, now_ms: u64) -> P
 }
 
 fn receipt(conv: ConvId, mark: &PendingMark) -> Option<Delivery> {
+    let users = mark.audience.clone()?;
     let receipt = v1::Receipt {
         conv: id::text(&conv.0).into(),
         user: (&*mark.name).into(),
@@ -160,6 +166,5 @@ fn receipt(conv: ConvId, mark: &PendingMark) -> Option<Delivery> {
         read: mark.told.1,
     };
     let frame = event::frame(v1::Body::Receipt(receipt));
-    let users = mark.audience.clone()?;
     Some(Delivery { frame, users, except: mark.except, ephemeral: true })
 }

@@ -43,6 +43,8 @@ pub(crate) struct Turn<'t> {
     pub(crate) under_way: &'t mut super::machine::UnderWay,
     /// What happened, for the metrics.
     pub(crate) counters: &'t mut super::machine::Counters,
+    /// Ids older than this are forgotten, milliseconds.
+    pub(crate) known_ids_age_ms: u64,
     /// The partition is lost: set by whoever finds out.
     pub(crate) lost: bool,
     /// The conversation could not be loaded: the next request begins anew.

@@ -1,5 +1,6 @@
 //! What is to be done with a write: refused, answered as before, looked up, or made into events.
 
+use smallvec::{SmallVec, smallvec};
 use throng_store::{Seq, UserId};
 use throng_wire::{id, v1};
 
@@ -17,7 +18,7 @@ pub(super) const MESSAGE_KIND: u8 = v1::Event::MESSAGE as u8;
 /// What is to be done with a write.
 pub(super) enum Decision {
     /// Add events, the last of which is acknowledged.
-    Append(Vec<Content>),
+    Append(SmallVec<[Content; 1]>),
     /// It is there already.
     Duplicate(Seq, u64),
     /// It would change nothing.
@@ -175,14 +176,14 @@ impl Conversation {
                 let nil = Write { client_msg_id: [0; 16], ..write.clone() };
                 let created = roster::created_direct(&asker.user.name, &peer.name);
                 let message = self.message(write, 1, 1)?;
-                Ok(Decision::Append(vec![Content::event(asker, &nil, created), message]))
+                Ok(Decision::Append(smallvec![Content::event(asker, &nil, created), message]))
             }
             What::Create { name, members, history_all } => {
                 let created = roster::created_group(&asker.user.name, name, members, *history_all);
                 if members_of(&created) > turn.settings.limits.group_members_max {
                     return Err(Refusal::TooLarge("the group would have too many members"));
                 }
-                Ok(Decision::Append(vec![Content::event(asker, write, created)]))
+                Ok(Decision::Append(smallvec![Content::event(asker, write, created)]))
             }
             _ => Err(Refusal::NotMember),
         }
@@ -202,7 +203,7 @@ impl Conversation {
             What::Message { .. } => {
                 let (head, _) = self.newest(draft);
                 let message = self.message(write, self.roster.min_seq(by), head)?;
-                return Ok(Decision::Append(vec![message]));
+                return Ok(Decision::Append(smallvec![message]));
             }
             What::Add(users) => self.roster.plan_add(by, users, members_max)?,
             What::Remove(users) => self.roster.plan_remove(by, users)?,
@@ -212,7 +213,7 @@ impl Conversation {
             What::Create { .. } => return Err(Refusal::Internal),
         };
         let Some(what) = what else { return Ok(Decision::Unchanged) };
-        Ok(Decision::Append(vec![Content::event(&request.asker, write, what)]))
+        Ok(Decision::Append(smallvec![Content::event(&request.asker, write, what)]))
     }
 
     fn message(&self, write: &Write, min_seq: Seq, head: Seq) -> Result<Content, Refusal> {

@@ -36,8 +36,9 @@ pub fn user_id(name: &str) -> UserId {
 /// A row's body: the event without conv, seq and time. An absent id (nil) is left out.
 #[must_use]
 pub fn body(sender: &str, device: &str, client_msg_id: &id::Id, what: v1::What<'_>) -> Bytes {
-    let client_msg_id =
-        if *client_msg_id == [0; 16] { String::new() } else { id::text(client_msg_id) };
+    let mut text = [0; id::TEXT_BYTES];
+    let is_nil = *client_msg_id == [0; 16];
+    let client_msg_id = if is_nil { "" } else { id::write_text(client_msg_id, &mut text) };
     let event = v1::Event {
         sender: Cow::Borrowed(sender),
         device: Cow::Borrowed(device),
@@ -74,7 +75,9 @@ pub fn event_frame(conv: &ConvId, row: &Row) -> Bytes {
 /// The answer to a write.
 #[must_use]
 pub fn ack_frame(conv: &ConvId, seq: Seq, time_ms: u64, duplicate: bool) -> Bytes {
-    frame(v1::Body::Ack(v1::Ack { conv: id::text(&conv.0).into(), seq, time_ms, duplicate }))
+    let mut text = [0; id::TEXT_BYTES];
+    let conv = id::write_text(&conv.0, &mut text).into();
+    frame(v1::Body::Ack(v1::Ack { conv, seq, time_ms, duplicate }))
 }
 
 /// The answer to a mark.

@@ -13,7 +13,10 @@
 //! - Of older rows, which only a late retry asks for, [`limits::SCAN_ROWS_MAX`] are read. A retry
 //!   from further down is refused without a read. They are kept for a while, as a client that was
 //!   away has more than one message to repeat, and are then forgotten.
-//! - There are never more than [`limits::KNOWN_IDS_MAX`] in memory.
+//! - There are never more than [`limits::KNOWN_IDS_MAX`] in memory. Where the conversations of an
+//!   owner take much memory together, younger ones are forgotten, too. What is remembered of them
+//!   is the highest time in their ids: an id made later is not among them, so that new messages
+//!   need no read even then.
 
 use std::collections::{HashMap, VecDeque};
 
@@ -69,6 +72,8 @@ pub(crate) struct KnownIds {
     floor: Seq,
     rows: VecDeque<Known>,
     seqs: HashMap<(UserId, id::Id), Seq>,
+    /// No id below `floor` was made later, Unix milliseconds; `None` if that is not known.
+    older_made_ms: Option<u64>,
     /// When older rows were last read, Unix milliseconds.
     read_at_ms: u64,
 }
@@ -112,9 +117,9 @@ impl KnownIds {
             return Verdict::At(seq);
         }
         let oldest_ms = self.rows.front().map(|oldest| oldest.created_at_ms);
-        if self.floor <= 1
-            || oldest_ms.is_some_and(|oldest| made_ms > oldest + limits::CLOCK_AHEAD_MS_MAX)
-        {
+        let latest_ms = oldest_ms.map(|oldest| oldest + limits::CLOCK_AHEAD_MS_MAX);
+        let later = |than: Option<u64>| than.is_some_and(|than| made_ms > than);
+        if self.floor <= 1 || later(latest_ms) || later(self.older_made_ms) {
             return Verdict::New;
         }
         let room = limits::KNOWN_IDS_MAX.saturating_sub(self.rows.len());
@@ -130,7 +135,10 @@ impl KnownIds {
 
     /// How many rows are older than what a new message is compared with.
     fn old(&self, now_ms: u64) -> usize {
-        let before = now_ms.saturating_sub(limits::KNOWN_IDS_AGE_MS);
+        self.older_than(now_ms.saturating_sub(limits::KNOWN_IDS_AGE_MS))
+    }
+
+    fn older_than(&self, before: u64) -> usize {
         self.rows.partition_point(|row| row.created_at_ms < before)
     }
 
@@ -139,11 +147,13 @@ impl KnownIds {
         self.rows.get(usize::try_from(seq.checked_sub(self.floor)?).ok()?)
     }
 
-    /// Forgets what is old, if there is much of it.
-    pub(crate) fn prune(&mut self, now_ms: u64) {
-        let recent = self.rows.len() - self.old(now_ms);
+    /// Forgets what is older than `age_ms`, if there is much of it. Only where memory is scarce that
+    /// is less than [`limits::KNOWN_IDS_AGE_MS`].
+    pub(crate) fn prune(&mut self, now_ms: u64, age_ms: u64) {
+        let recent = self.rows.len() - self.older_than(now_ms.saturating_sub(age_ms));
+        let scarce = age_ms < limits::KNOWN_IDS_AGE_MS;
         let asked_for = now_ms.saturating_sub(self.read_at_ms) < limits::KNOWN_IDS_AGE_MS;
-        let kept = if asked_for {
+        let kept = if asked_for && !scarce {
             recent + limits::SCAN_ROWS_MAX
         } else {
             recent.max(limits::KNOWN_IDS_KEPT)
@@ -151,11 +161,26 @@ impl KnownIds {
         while self.rows.len() > kept.min(limits::KNOWN_IDS_MAX)
             && let Some(oldest) = self.rows.pop_front()
         {
-            if self.seqs.get(&(oldest.sender, oldest.id)) == Some(&self.floor) {
-                self.seqs.remove(&(oldest.sender, oldest.id));
-            }
-            self.floor += 1;
+            self.forget(&oldest);
         }
+        if self.rows.capacity() > 4 * self.rows.len().max(limits::KNOWN_IDS_KEPT) {
+            self.rows.shrink_to(2 * self.rows.len());
+            self.seqs.shrink_to(2 * self.rows.len());
+        }
+    }
+
+    fn forget(&mut self, oldest: &Known) {
+        if self.seqs.get(&(oldest.sender, oldest.id)) == Some(&self.floor) {
+            self.seqs.remove(&(oldest.sender, oldest.id));
+        }
+        let below_ms = match self.older_made_ms {
+            Some(older_ms) => older_ms,
+            None if self.floor <= 1 => 0,
+            None => oldest.created_at_ms + limits::CLOCK_AHEAD_MS_MAX,
+        };
+        let made_ms = id::v7_time_ms(&oldest.id).unwrap_or(0);
+        self.older_made_ms = Some(below_ms.max(made_ms));
+        self.floor += 1;
     }
 
     /// Seq of the oldest row known.

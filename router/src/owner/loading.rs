@@ -130,7 +130,7 @@ impl Conversation {
             }
             self.tail.push(row);
         }
-        self.known.prune(turn.now.moment_ms);
+        self.known.prune(turn.now.moment_ms, limits::KNOWN_IDS_AGE_MS);
         let Phase::Loading(loading) = &mut self.phase else { return };
         rewrite.reverse();
         loading.rewrite = rewrite;

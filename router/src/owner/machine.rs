@@ -341,7 +341,10 @@ impl Owner {
         let partition = partition_of(&conv.0);
         let epoch = self.epochs.get(&partition).copied().unwrap_or(0);
         let begun = out.len();
+        let bytes = self.cache.bytes() + conversation.as_ref().map_or(0, |it| it.bytes());
+        let known_ids_age_ms = self.known_ids_age_ms(bytes);
         let mut turn = self.turn(now, epoch, out);
+        turn.known_ids_age_ms = known_ids_age_ms;
         let mut conversation =
             conversation.unwrap_or_else(|| Box::new(Conversation::new(conv, partition, &mut turn)));
         work(&mut conversation, &mut turn);
@@ -360,6 +363,16 @@ impl Owner {
         }
     }
 
+    /// How old an id may become, when all conversations take so much memory.
+    fn known_ids_age_ms(&self, bytes: usize) -> u64 {
+        let bytes_max = self.settings.limits.cache_bytes;
+        match bytes {
+            _ if bytes > bytes_max => 0,
+            _ if bytes > bytes_max / 2 => limits::KNOWN_IDS_SCARCE_AGE_MS,
+            _ => limits::KNOWN_IDS_AGE_MS,
+        }
+    }
+
     /// What one conversation works with, under our term `epoch` in its partition.
     fn turn<'t>(&'t mut self, now: Now, epoch: Epoch, out: &'t mut Vec<Output>) -> Turn<'t> {
         Turn {
@@ -373,6 +386,7 @@ impl Owner {
             touched: &mut self.touched,
             under_way: &mut self.under_way,
             counters: &mut self.counters,
+            known_ids_age_ms: limits::KNOWN_IDS_AGE_MS,
             lost: false,
             forget: false,
         }

@@ -1,5 +1,6 @@
 //! Writes: from a request to a committed row.
 
+use smallvec::SmallVec;
 use throng_store::{Append, AppendOutcome, ConvRow, Range, Row, Seq, Tag, UserId};
 
 use super::Output;
@@ -20,6 +21,9 @@ pub(crate) struct Ack {
     pub(crate) key: Key,
     says: Says,
 }
+
+/// Those of one batch. Most batches are short.
+pub(crate) type Acks = SmallVec<[Ack; 2]>;
 
 /// What the answer to a write says when the batch is committed.
 #[derive(Clone, Copy, Debug)]
@@ -48,7 +52,7 @@ pub(crate) struct Batch {
     tag: Tag,
     state: State,
     unknown: u32,
-    pub(crate) acks: Vec<Ack>,
+    pub(crate) acks: Acks,
     work: AfterWork,
     began_ms: u64,
     window: u32,
@@ -68,7 +72,7 @@ impl Batch {
 pub(super) struct Draft {
     pub(super) rows: Vec<Row>,
     bytes: usize,
-    acks: Vec<Ack>,
+    acks: Acks,
     work: AfterWork,
 }
 
@@ -191,7 +195,7 @@ impl Conversation {
         &mut self,
         draft: &mut Draft,
         request: Request,
-        contents: Vec<Content>,
+        contents: SmallVec<[Content; 1]>,
         turn: &mut Turn<'_>,
     ) -> Option<Request> {
         let bytes: usize = contents.iter().map(|content| content.body.len()).sum();
@@ -277,13 +281,13 @@ impl Conversation {
     /// Adopted rows, written again before anything else.
     pub(super) fn send_rewrite(&mut self, rows: Vec<Row>, turn: &mut Turn<'_>) {
         let window = window_at(turn.now.mono_ms);
-        self.submit(rows, Vec::new(), AfterWork::default(), window, true, turn);
+        self.submit(rows, Acks::new(), AfterWork::default(), window, true, turn);
     }
 
     fn submit(
         &mut self,
         rows: Vec<Row>,
-        acks: Vec<Ack>,
+        acks: Acks,
         work: AfterWork,
         window: u32,
         rewrite: bool,
@@ -366,7 +370,12 @@ impl Conversation {
         for ack in batch.acks {
             turn.answer(ack.key, self.says(ack.says));
         }
-        self.known.prune(turn.now.moment_ms);
+        // What was just read for the first that waits must be there when it is decided on.
+        let age_ms = match self.lookup {
+            None => turn.known_ids_age_ms,
+            Some(_) => limits::KNOWN_IDS_AGE_MS,
+        };
+        self.known.prune(turn.now.moment_ms, age_ms);
         self.pending.extend(batch.work);
         turn.touched.push(self.id);
         self.pump(turn);

@@ -1,12 +1,13 @@
 //! I6: memory for conversations is bounded, and what is let go comes back as it was.
 
-use throng_store::ConvId;
+use throng_store::{ConvId, Row};
 
 use crate::limits::{
-    KNOWN_IDS_AGE_MS, KNOWN_IDS_KEPT, KNOWN_IDS_MAX, LOADS_MAX, Limits, SCAN_PAGE_ROWS,
+    CLOCK_AHEAD_MS_MAX, KNOWN_IDS_AGE_MS, KNOWN_IDS_KEPT, KNOWN_IDS_MAX, LOADS_MAX, Limits,
+    SCAN_PAGE_ROWS,
 };
 use crate::owner::known::{KnownIds, Verdict};
-use crate::owner::testing::{Bench, START_MS, named, phone, row_of};
+use crate::owner::testing::{Bench, START_MS, message, msg_id, named, phone, row_of};
 use crate::owner::{Adopt, Asker, Key, Now, Op, Output, Owner, Refusal, Request, Settings};
 
 const CACHE_BYTES: usize = 64 * 1024;
@@ -73,10 +74,10 @@ fn as_many_ids_as_are_kept_stay_and_old_ones_beyond_are_forgotten() {
     let later = START_MS + KNOWN_IDS_AGE_MS;
     let first = row_of(1);
     let mut just = known(KNOWN_IDS_KEPT as u64);
-    just.prune(later);
+    just.prune(later, KNOWN_IDS_AGE_MS);
     assert_eq!(just.seq_of(first.sender, &first.client_msg_id), Some(1));
     let mut beyond = known(KNOWN_IDS_KEPT as u64 + 1);
-    beyond.prune(later);
+    beyond.prune(later, KNOWN_IDS_AGE_MS);
     assert_eq!((beyond.len(), beyond.floor()), (KNOWN_IDS_KEPT, 2));
     let rows = SCAN_PAGE_ROWS;
     let verdict = beyond.find(first.sender, &first.client_msg_id, 0, later);
@@ -86,8 +87,77 @@ fn as_many_ids_as_are_kept_stay_and_old_ones_beyond_are_forgotten() {
 #[test]
 fn young_ids_stay_however_many_there_are() {
     let mut known = known(KNOWN_IDS_KEPT as u64 + 100);
-    known.prune(row_of(1).created_at_ms + KNOWN_IDS_AGE_MS);
+    known.prune(row_of(1).created_at_ms + KNOWN_IDS_AGE_MS, KNOWN_IDS_AGE_MS);
     assert_eq!(known.floor(), 1);
+}
+
+/// `rows` rows, one in a millisecond, of ids made when they were created.
+fn known_in_time(rows: u64) -> KnownIds {
+    let mut known = known(0);
+    for seq in 1..=rows {
+        let client_msg_id = msg_id(START_MS + seq, seq);
+        known.push(&Row { created_at_ms: START_MS + seq, client_msg_id, ..row_of(seq) });
+    }
+    known
+}
+
+#[test]
+fn where_memory_is_scarce_young_ids_are_forgotten_and_later_ones_are_new_without_a_read() {
+    let rows = KNOWN_IDS_KEPT as u64 + 10;
+    let (sender, now_ms) = (row_of(1).sender, START_MS + rows);
+    let mut all = known_in_time(rows);
+    all.prune(now_ms, KNOWN_IDS_AGE_MS);
+    assert_eq!(all.floor(), 1);
+    let mut known = known_in_time(rows);
+    known.prune(now_ms, 0);
+    assert_eq!((known.len(), known.floor()), (KNOWN_IDS_KEPT, 11));
+    let find = |made_ms, number| known.find(sender, &msg_id(made_ms, number), made_ms, now_ms);
+    assert_eq!(find(START_MS + 11, 11), Verdict::At(11));
+    assert_eq!(find(START_MS + 11, 99), Verdict::New);
+    let ask = Verdict::Ask { below: 11, rows: SCAN_PAGE_ROWS };
+    assert_eq!([find(START_MS + 10, 10), find(START_MS + 10, 99)], [ask; 2]);
+}
+
+#[test]
+fn where_rows_below_are_not_known_their_ids_may_be_from_the_future() {
+    let mut known = KnownIds::above(100);
+    for seq in 101..=101 + KNOWN_IDS_KEPT as u64 {
+        let client_msg_id = msg_id(START_MS, seq);
+        known.push(&Row { created_at_ms: START_MS, client_msg_id, ..row_of(seq) });
+    }
+    known.prune(START_MS, 0);
+    let find = |made_ms| {
+        let verdict = known.find(row_of(1).sender, &msg_id(made_ms, 1), made_ms, START_MS);
+        verdict == Verdict::New
+    };
+    let latest_ms = START_MS + CLOCK_AHEAD_MS_MAX;
+    assert_eq!([find(latest_ms), find(latest_ms + 1)], [false, true]);
+}
+
+#[test]
+fn ids_of_busy_conversations_take_no_more_memory_than_there_is_and_retries_are_found() {
+    const MESSAGES: usize = KNOWN_IDS_KEPT + 500;
+    let run = |cache_bytes| {
+        let limits = Limits { cache_bytes, ..Limits::default() };
+        let mut bench = Bench::with_settings(Settings { limits, adopt: Adopt::AsIs });
+        let conv = bench.group(&["alice", "bob"]);
+        let id = bench.fresh_id();
+        let first = bench.ask("alice", conv, message("alice", id, "x"));
+        assert_eq!(bench.acked(first), (2, false));
+        for _ in 0..MESSAGES {
+            bench.pass(1);
+            bench.send("bob", conv);
+        }
+        let (reads, bytes) = (bench.reads, bench.owner.gauges().bytes);
+        let again = bench.ask("alice", conv, message("alice", id, "x"));
+        assert_eq!(bench.acked(again), (2, true));
+        assert_eq!(reads, 0, "new messages need no read");
+        (bytes, bench.reads)
+    };
+    let (plenty, no_reads) = run(64 * 1024 * 1024);
+    let (scarce, some_reads) = run(CACHE_BYTES);
+    assert!(no_reads == 0 && some_reads > 0);
+    assert!(plenty - scarce >= 500 * 100, "{plenty} {scarce}");
 }
 
 #[test]
@@ -103,13 +173,13 @@ fn as_many_young_ids_as_memory_is_for_stay_and_one_more_takes_the_place_of_the_o
         }
     };
     push_to(&mut known, KNOWN_IDS_MAX);
-    known.prune(now_ms);
+    known.prune(now_ms, KNOWN_IDS_AGE_MS);
     assert_eq!((known.len(), known.floor()), (KNOWN_IDS_MAX, 1));
     push_to(&mut known, KNOWN_IDS_MAX + 1);
-    known.prune(now_ms);
+    known.prune(now_ms, KNOWN_IDS_AGE_MS);
     assert_eq!((known.len(), known.floor()), (KNOWN_IDS_MAX, 2));
     // Reading would only make room for what was let go.
-    assert_eq!(known.find(row.sender, &[0; 16], now_ms, now_ms), Verdict::TooFar);
+    assert_eq!(known.find(row.sender, &[0; 16], 0, now_ms), Verdict::TooFar);
 }
 
 #[test]
