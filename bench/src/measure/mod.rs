@@ -7,10 +7,12 @@ pub mod process;
 use std::io;
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 use crate::outcome::Side;
 
 /// One look at one side of a run.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Reading {
     /// Processor time of all its processes so far.
     pub cpu: Duration,
@@ -54,7 +56,7 @@ impl KernelReading {
 }
 
 /// The readings of one side over a run.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Readings {
     /// Its processes.
     pub pids: Vec<u32>,
@@ -67,7 +69,7 @@ pub struct Readings {
 }
 
 /// Growth of the kernel's memory from before the first connection to the fullest moment.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct KernelGrowth {
     /// Slab, both ends if both are on this host.
     pub slab_bytes: u64,

@@ -1,0 +1,296 @@
+//! The coordinator's end: gathers workers, gives them one start, collects their samples.
+
+use std::io;
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::time::{Duration, Instant};
+
+use super::clock::ClockOffset;
+use super::{ClockProbe, CoordinateError, Finish, Message, PROBES, read_message, write_message};
+use crate::generator::Sample;
+use crate::host::Host;
+
+/// How long a worker may take for an answer while a run is set up.
+const ANSWER_DEADLINE: Duration = Duration::from_secs(30);
+
+/// From the last worker's readiness to the common start: every `Start` must have arrived by then.
+const START_LEAD: Duration = Duration::from_millis(500);
+
+/// Without a word for this long a running worker is lost; it reports each second.
+const SILENCE_MAX: Duration = Duration::from_secs(15);
+
+/// Reports that wait to be added up.
+const REPORTS_MAX: usize = 1_024;
+
+/// Pause between two looks for a new worker.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(20);
+
+/// Waits for workers.
+#[derive(Debug)]
+pub struct Coordinator {
+    listener: TcpListener,
+    epoch: Instant,
+}
+
+/// Workers that came, with their clocks.
+#[derive(Debug)]
+pub struct Crew {
+    workers: Vec<Worker>,
+    epoch: Instant,
+}
+
+#[derive(Debug)]
+struct Worker {
+    stream: TcpStream,
+    peer: String,
+    host: Host,
+    clock: ClockOffset,
+    shards: u32,
+}
+
+/// A run under way.
+#[derive(Debug)]
+pub struct Running {
+    /// The common start.
+    pub at: Instant,
+    reports: Receiver<Report>,
+    streams: Vec<TcpStream>,
+}
+
+/// What came of a worker.
+#[derive(Debug)]
+pub enum Report {
+    /// One interval of one of its shards.
+    Sample {
+        /// Which worker.
+        worker: usize,
+        /// What it saw.
+        sample: Box<Sample>,
+    },
+    /// It is through.
+    Done {
+        /// Which worker.
+        worker: usize,
+        /// What its side cost.
+        finish: Box<Finish>,
+    },
+    /// It is lost: the run is not valid.
+    Lost {
+        /// Which worker.
+        worker: usize,
+        /// Why.
+        error: CoordinateError,
+    },
+}
+
+impl Coordinator {
+    /// Listens for workers.
+    ///
+    /// # Errors
+    /// Those of bind.
+    pub fn bind(address: SocketAddr) -> io::Result<Self> {
+        let listener = TcpListener::bind(address)?;
+        listener.set_nonblocking(true)?;
+        Ok(Self { listener, epoch: Instant::now() })
+    }
+
+    /// Where it listens (port 0 resolved).
+    ///
+    /// # Errors
+    /// Those of getsockname.
+    pub fn local_addr(&self) -> io::Result<SocketAddr> {
+        self.listener.local_addr()
+    }
+
+    /// Waits until `wanted` workers have come, at most for `patience`; `came` is told of each.
+    ///
+    /// # Errors
+    /// Too few came, or one is of another version.
+    pub fn gather(
+        self,
+        wanted: usize,
+        patience: Duration,
+        mut came: impl FnMut(&str, &Host),
+    ) -> Result<Crew, CoordinateError> {
+        let deadline = Instant::now() + patience;
+        let mut workers = Vec::new();
+        while workers.len() < wanted {
+            match self.listener.accept() {
+                Ok((stream, peer)) => {
+                    let worker = Worker::greet(stream, peer.to_string(), self.epoch)?;
+                    came(&worker.peer, &worker.host);
+                    workers.push(worker);
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    if Instant::now() >= deadline {
+                        return Err(CoordinateError::Missing { came: workers.len(), wanted });
+                    }
+                    std::thread::sleep(ACCEPT_PAUSE);
+                }
+                Err(source) => {
+                    return Err(CoordinateError::Io { peer: "workers".to_owned(), source });
+                }
+            }
+        }
+        Ok(Crew { workers, epoch: self.epoch })
+    }
+}
+
+impl Worker {
+    fn greet(stream: TcpStream, peer: String, epoch: Instant) -> Result<Self, CoordinateError> {
+        let prepared = stream
+            .set_nonblocking(false)
+            .and_then(|()| stream.set_nodelay(true))
+            .and_then(|()| stream.set_read_timeout(Some(ANSWER_DEADLINE)));
+        prepared.map_err(|source| CoordinateError::Io { peer: peer.clone(), source })?;
+        let clock = ClockOffset { offset_ns: 0, error: Duration::ZERO };
+        let mut worker = Self { stream, peer, host: Host::default(), clock, shards: 0 };
+        match worker.hear()? {
+            Message::Hello { version, host } => worker.admit(version, *host)?,
+            other => return Err(worker.out_of_turn(&other)),
+        }
+        worker.probe_clock(epoch)?;
+        Ok(worker)
+    }
+
+    fn admit(&mut self, theirs: String, host: Host) -> Result<(), CoordinateError> {
+        let ours = env!("CARGO_PKG_VERSION").to_owned();
+        if theirs != ours {
+            let why = format!("the coordinator is throng-bench {ours}");
+            self.say(&Message::Refused { why })?;
+            return Err(CoordinateError::Version { peer: self.peer.clone(), theirs, ours });
+        }
+        self.host = host;
+        Ok(())
+    }
+
+    fn probe_clock(&mut self, epoch: Instant) -> Result<(), CoordinateError> {
+        let mut probes = Vec::with_capacity(PROBES);
+        for _ in 0..PROBES {
+            let sent = epoch.elapsed();
+            self.say(&Message::Probe)?;
+            match self.hear()? {
+                Message::Echo { clock_ns } => {
+                    let theirs = Duration::from_nanos(clock_ns);
+                    probes.push(ClockProbe { sent, theirs, came: epoch.elapsed() });
+                }
+                other => return Err(self.out_of_turn(&other)),
+            }
+        }
+        self.clock = ClockOffset::estimate(&probes).unwrap_or(self.clock);
+        Ok(())
+    }
+
+    fn say(&mut self, message: &Message) -> Result<(), CoordinateError> {
+        write_message(&mut self.stream, message).map_err(|source| self.broken(source))
+    }
+
+    fn hear(&mut self) -> Result<Message, CoordinateError> {
+        read_message(&mut self.stream).map_err(|source| self.broken(source))
+    }
+
+    fn broken(&self, source: io::Error) -> CoordinateError {
+        CoordinateError::Io { peer: self.peer.clone(), source }
+    }
+
+    fn out_of_turn(&self, message: &Message) -> CoordinateError {
+        CoordinateError::OutOfTurn { peer: self.peer.clone(), said: format!("{message:?}") }
+    }
+}
+
+impl Crew {
+    /// Hosts of the workers, and how far their clocks may be off.
+    pub fn hosts(&self) -> impl Iterator<Item = (&Host, Duration)> {
+        self.workers.iter().map(|worker| (&worker.host, worker.clock.error))
+    }
+
+    /// Gives the job out and waits until every worker is ready. Answers with the run's shards.
+    ///
+    /// # Errors
+    /// A worker refuses or is gone; the others are told to stop.
+    pub fn assign(&mut self, arguments: &[String]) -> Result<u32, CoordinateError> {
+        let assigned = self.try_assign(arguments);
+        if assigned.is_err() {
+            for worker in &mut self.workers {
+                let _ = worker.say(&Message::Stop); // one that is gone needs no word
+            }
+        }
+        assigned
+    }
+
+    fn try_assign(&mut self, arguments: &[String]) -> Result<u32, CoordinateError> {
+        let workers = u32::try_from(self.workers.len()).unwrap_or(u32::MAX);
+        for (number, worker) in (0..).zip(&mut self.workers) {
+            let arguments = arguments.to_vec();
+            worker.say(&Message::Job { arguments, worker: number, workers })?;
+        }
+        let mut shards = 0;
+        for worker in &mut self.workers {
+            match worker.hear()? {
+                Message::Ready { shards: theirs } => worker.shards = theirs,
+                Message::Refused { why } => {
+                    return Err(CoordinateError::Refused { peer: worker.peer.clone(), why });
+                }
+                other => return Err(worker.out_of_turn(&other)),
+            }
+            shards += worker.shards;
+        }
+        Ok(shards)
+    }
+
+    /// Gives every worker the same moment to start.
+    ///
+    /// # Errors
+    /// A worker is gone.
+    pub fn start(mut self) -> Result<Running, CoordinateError> {
+        let at = Instant::now() + START_LEAD;
+        let shards = self.workers.iter().map(|worker| worker.shards).sum();
+        let mut first_shard = 0;
+        for worker in &mut self.workers {
+            let at_clock_ns = worker.clock.theirs_ns(at.duration_since(self.epoch));
+            worker.say(&Message::Start { at_clock_ns, first_shard, shards })?;
+            first_shard += worker.shards;
+        }
+        let (sender, reports) = sync_channel(REPORTS_MAX);
+        let mut streams = Vec::new();
+        for (number, worker) in self.workers.into_iter().enumerate() {
+            let timed = worker.stream.set_read_timeout(Some(SILENCE_MAX));
+            let stream = timed.and_then(|()| worker.stream.try_clone());
+            streams.push(stream.map_err(|source| worker.broken(source))?);
+            let sender = sender.clone();
+            std::thread::spawn(move || listen(worker, number, &sender));
+        }
+        Ok(Running { at, reports, streams })
+    }
+}
+
+/// Passes on what a worker reports until its end.
+fn listen(mut worker: Worker, number: usize, sender: &SyncSender<Report>) {
+    loop {
+        let report = match worker.hear() {
+            Ok(Message::Sample(sample)) => Report::Sample { worker: number, sample },
+            Ok(Message::Done { finish }) => Report::Done { worker: number, finish },
+            Ok(other) => Report::Lost { worker: number, error: worker.out_of_turn(&other) },
+            Err(error) => Report::Lost { worker: number, error },
+        };
+        let last = !matches!(report, Report::Sample { .. });
+        if sender.send(report).is_err() || last {
+            return;
+        }
+    }
+}
+
+impl Running {
+    /// The next report, `None` after the last of all workers, or if none came in `patience`.
+    #[must_use]
+    pub fn next(&self, patience: Duration) -> Option<Report> {
+        self.reports.recv_timeout(patience).ok()
+    }
+
+    /// Asks every worker to end early and report.
+    pub fn stop(&mut self) {
+        for stream in &mut self.streams {
+            let _ = write_message(stream, &Message::Stop); // one that is gone has ended
+        }
+    }
+}
