@@ -13,3 +13,6 @@ pub(crate) mod queue;
 mod receive;
 pub(crate) mod serve;
 mod under_way;
+
+#[cfg(test)]
+mod tests;
