@@ -9,7 +9,9 @@ use throng_wire::limits as wire;
 /// Members of a group by default.
 pub const GROUP_MEMBERS_MAX: usize = 500;
 
-/// Conversations that a user may be in before creating another one is refused.
+/// Conversations that a user may be in before creating another one is refused. Who is added to a
+/// group, or written to, is not counted: to read the lists of up to [`GROUP_MEMBERS_MAX`] users
+/// would make adding dear, and a stranger's full list would stop others from forming a group.
 pub const USER_CONVERSATIONS_MAX: usize = 10_000;
 
 /// Connected devices of a user by default.

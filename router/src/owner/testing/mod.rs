@@ -111,6 +111,9 @@ pub(crate) struct Bench {
     pub(crate) fence: FenceOutcome,
     /// Reads and loads fail.
     pub(crate) deaf: bool,
+    /// Reads of rows wait to be answered by hand.
+    pub(crate) slow: bool,
+    pub(crate) waiting_reads: Vec<(ConvId, u64)>,
     request: u64,
     msg: u64,
 }
@@ -149,6 +152,8 @@ impl Bench {
             smooth: true,
             fence: FenceOutcome::Held,
             deaf: false,
+            slow: false,
+            waiting_reads: Vec::new(),
             request: 0,
             msg: 0,
         }
@@ -265,6 +270,14 @@ impl Bench {
         append
     }
 
+    /// The oldest read of rows fails, by hand.
+    pub(crate) fn end_read(&mut self) {
+        let (conv, read) = self.waiting_reads.remove(0);
+        let mut out = Vec::new();
+        self.owner.rows(self.now, conv, read, None, &mut out);
+        self.run(out);
+    }
+
     /// The projections under way are applied, by hand.
     pub(crate) fn end_projections(&mut self) {
         let mut out = Vec::new();
@@ -285,6 +298,7 @@ impl Bench {
                 let loaded = (!self.deaf).then(|| self.loaded(conv));
                 self.owner.loaded(now, conv, loaded, out);
             }
+            Output::Read { conv, read, .. } if self.slow => self.waiting_reads.push((conv, read)),
             Output::Read { conv, read, range, limit } => {
                 self.reads += 1;
                 let rows = (!self.deaf).then(|| self.range(conv, range, limit));

@@ -1,11 +1,11 @@
 //! Pages: from memory and from the store the same, within limits, with the right ends.
 
-use throng_store::Row;
+use throng_store::{ConvId, Row};
 use throng_wire::v1;
 
-use crate::limits::TAIL_ROWS;
+use crate::limits::{PAGE_READS_MAX, READS_MAX, TAIL_ROWS};
 use crate::owner::testing::{Bench, CONV, stored};
-use crate::owner::{Op, PageRequest, Span};
+use crate::owner::{Op, PageRequest, Refusal, Span};
 
 const HEAD: u64 = 2 * TAIL_ROWS as u64;
 
@@ -91,6 +91,50 @@ fn rows_of_several_terms_are_read_until_the_page_is_full() {
     let page = bench.history("bob", CONV, Span::After(0), 20);
     assert_eq!(bench.seqs(page), (1..=20).collect::<Vec<_>>());
     assert!(bench.reads > 1);
+}
+
+/// Conversations of which each can have as many reads under way as one may.
+fn slow_bench(convs: &[ConvId]) -> Bench {
+    let mut bench = Bench::new();
+    for conv in convs {
+        stored(&mut bench, *conv, &["alice", "bob"], HEAD, HEAD);
+        let newest = bench.history("bob", *conv, Span::Before(u64::MAX), 1);
+        assert_eq!(bench.seqs(newest), [HEAD]);
+    }
+    bench.slow = true;
+    bench
+}
+
+fn is_overloaded(bench: &mut Bench, conv: ConvId) -> bool {
+    let page = bench.history("bob", conv, Span::After(0), 3);
+    bench.refusal(page) == Some(Refusal::Overloaded)
+}
+
+#[test]
+fn as_many_pages_of_a_conversation_are_read_at_a_time_as_allowed_and_not_one_more() {
+    let mut bench = slow_bench(&[CONV]);
+    assert!((0..READS_MAX).all(|_| !is_overloaded(&mut bench, CONV)));
+    assert!(is_overloaded(&mut bench, CONV));
+    bench.end_read();
+    assert!(!is_overloaded(&mut bench, CONV));
+}
+
+#[test]
+fn as_many_pages_of_all_are_read_at_a_time_as_allowed_and_not_one_more() {
+    let convs: Vec<ConvId> = (1..=PAGE_READS_MAX.div_ceil(READS_MAX) as u8 + 1)
+        .map(|number| ConvId([number; 16]))
+        .collect();
+    let (last, others) = convs.split_last().unwrap();
+    let mut bench = slow_bench(&convs);
+    for read in 0..PAGE_READS_MAX {
+        assert!(!is_overloaded(&mut bench, others[read / READS_MAX]));
+    }
+    assert!(is_overloaded(&mut bench, *last));
+    // What is in memory is served all the same.
+    let newest = bench.history("bob", *last, Span::Before(u64::MAX), 1);
+    assert_eq!(bench.seqs(newest), [HEAD]);
+    bench.end_read();
+    assert!(!is_overloaded(&mut bench, *last));
 }
 
 #[test]
