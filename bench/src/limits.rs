@@ -73,6 +73,12 @@ pub const SLOW_READ: Duration = Duration::from_millis(50);
 /// See [`SLOW_READ`].
 pub const SLOW_REST: Duration = Duration::from_secs(2);
 
+/// Connections of an echo run that are opened a second.
+pub const ECHO_CONNECT_RATE: f64 = 5_000.0;
+
+/// How often a shard looks whether the others are ready.
+pub const GATE_POLL: Duration = Duration::from_millis(10);
+
 // A shard's table must fit where descriptors are 20,000.
 const _: () = assert!(CLIENTS_PER_SHARD + SPARE_SLOTS < 20_000);
 // A heartbeat's precision must be small beside the shortest heartbeat that makes sense.

@@ -4,7 +4,7 @@
 //! (module `events`), then [`Engine::expire`], the workload, [`Engine::flush`]. Everything that was
 //! queued for a client since the last flush leaves as one send.
 //!
-//! Books: a connection is counted as started by [`Turn::open`] and then ends in exactly one of
+//! Books: a connection is counted as started by [`super::Turn::open`] and then ends in exactly one of
 //! `Engine::fail` (counted with its cause at once) or as asked (counted when it is gone). The
 //! workload is told of either by `ended`, after the driver's slot is free.
 
@@ -13,116 +13,15 @@ use std::time::{Duration, Instant};
 
 use throng_ring::wheel::Wheel;
 use throng_ring::{Arm, CloseKind, ConnId, Io, SendBatch};
-use throng_wire::ws::{CloseCode, Opcode, encode};
+use throng_wire::ws::{CloseCode, encode};
 
 use super::client::{self, Client, Outputs, Phase, flag};
 use super::errno::{self, Failure};
 use super::random::{Random, mix};
-use super::target::{Requests, Target};
-use super::{Cause, ClientId, Counter, End, Metric, Sample, Turn};
-use crate::limits::{EXPIRATIONS_PER_STEP, LAST_WORDS, OUTPUT_BYTES_MIN, TICK};
-
-/// How long each phase of a connection may take.
-#[derive(Clone, Copy, Debug)]
-pub struct Deadlines {
-    /// The TCP handshake.
-    pub connect: Duration,
-    /// The answer to the upgrade.
-    pub upgrade: Duration,
-    /// From the open WebSocket until the workload regards the client as established.
-    pub hello: Duration,
-    /// From a ping to its pong.
-    pub pong: Duration,
-    /// From our close frame until the connection is gone.
-    pub close: Duration,
-}
-
-impl Default for Deadlines {
-    fn default() -> Self {
-        Self {
-            connect: Duration::from_secs(10),
-            upgrade: Duration::from_secs(10),
-            hello: Duration::from_secs(10),
-            pong: Duration::from_secs(10),
-            close: Duration::from_secs(10),
-        }
-    }
-}
-
-/// What a heartbeat is.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Beat {
-    /// A WebSocket ping, which every server answers: the server's life is checked, too.
-    Ping,
-    /// A message of the application that has no answer: Throng's `ping` without an id.
-    Message(Opcode, Vec<u8>),
-}
-
-/// Heartbeats of established clients.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Heartbeat {
-    /// A client that has said nothing for this long beats. The first beat comes at a random moment
-    /// of the first interval, so that a crowd that came together does not stay in step.
-    pub interval: Duration,
-    /// How.
-    pub beat: Beat,
-}
-
-/// What all clients of a shard have in common.
-#[derive(Clone, Debug)]
-pub struct Settings {
-    /// Where to connect.
-    pub target: Target,
-    /// How long things may take.
-    pub deadlines: Deadlines,
-    /// Heartbeats, if any.
-    pub heartbeat: Option<Heartbeat>,
-    /// Established clients wait cold between messages: less kernel memory, one more step on each
-    /// message that comes.
-    pub cold: bool,
-    /// Acts later than this are overruns.
-    pub lateness_max: Duration,
-    /// Longest message that is taken from a server, in bytes.
-    pub message_bytes_max: u32,
-    /// Seed of masks, keys and jitter.
-    pub seed: u64,
-}
-
-/// Which of the run's clients belong to a shard: `shard`, `shard + shards`, …
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct ShardInfo {
-    /// Number of the shard.
-    pub shard: u32,
-    /// Shards of the run.
-    pub shards: u32,
-    /// Clients of the run.
-    pub clients: u32,
-    /// Seed of the run, the same for all its shards.
-    pub seed: u64,
-}
-
-impl ShardInfo {
-    /// The shard's clients.
-    pub fn own(&self) -> impl Iterator<Item = ClientId> + use<> {
-        (self.shard..self.clients).step_by(self.shards.max(1) as usize).map(ClientId)
-    }
-
-    /// How many they are.
-    #[must_use]
-    pub fn count(&self) -> u32 {
-        self.clients.saturating_sub(self.shard).div_ceil(self.shards.max(1))
-    }
-
-    fn client(&self, index: u32) -> ClientId {
-        ClientId(index * self.shards + self.shard)
-    }
-
-    /// Place in the shard's table, if the client is of this shard.
-    fn index(&self, client: ClientId) -> Option<u32> {
-        let own = client.0 % self.shards == self.shard && client.0 < self.clients;
-        own.then_some(client.0 / self.shards)
-    }
-}
+use super::settings::{Beat, Heartbeat, Settings, ShardInfo};
+use super::target::Requests;
+use super::{Cause, ClientId, Counter, End, Metric, Sample};
+use crate::limits::{EXPIRATIONS_PER_STEP, LAST_WORDS, TICK};
 
 /// Times are kept as nanoseconds since this long before the start, so that a heartbeat's jitter can
 /// reach back behind it.
@@ -138,7 +37,7 @@ pub struct Engine {
     of_slot: Vec<u32>,
     pub(super) outputs: Outputs,
     /// Clients with output that is not on its way.
-    listed: Vec<u32>,
+    pub(super) listed: Vec<u32>,
     /// Upgrade answers that came in part.
     pub(super) heads: HashMap<u32, Vec<u8>>,
     /// Why connections that are ending failed.
@@ -415,7 +314,13 @@ impl Engine {
         self.ended.push_back((index, end));
     }
 
-    fn start_connection<I: Io>(&mut self, io: &mut I, index: u32, intended: Instant, flags: u8) {
+    pub(super) fn start_connection<I: Io>(
+        &mut self,
+        io: &mut I,
+        index: u32,
+        intended: Instant,
+        flags: u8,
+    ) {
         let now = io.clock();
         self.sample.add(Counter::Started, 1);
         let number = self.info.client(index).0;
@@ -469,7 +374,7 @@ impl Engine {
     }
 
     /// Sends a close frame and waits for the server's.
-    fn begin_close<I: Io>(&mut self, io: &mut I, index: u32) {
+    pub(super) fn begin_close<I: Io>(&mut self, io: &mut I, index: u32) {
         let mask = Some(self.random.mask());
         let deadline = io.clock() + self.settings.deadlines.close;
         self.disestablish(index);
@@ -487,169 +392,8 @@ impl Engine {
     }
 }
 
-fn nanoseconds(span: Duration) -> u64 {
+pub(super) fn nanoseconds(span: Duration) -> u64 {
     u64::try_from(span.as_nanos()).unwrap_or(u64::MAX)
-}
-
-/// An engine at work: what a workload is given.
-pub(super) struct Acting<'a, I: Io> {
-    io: &'a mut I,
-    pub(super) engine: &'a mut Engine,
-    /// Within an event: the moment at which it was taken up.
-    moment: Option<Instant>,
-}
-
-impl<'a, I: Io> Acting<'a, I> {
-    /// Between events: the clock is read anew on each call.
-    pub(super) fn new(io: &'a mut I, engine: &'a mut Engine) -> Self {
-        Self { io, engine, moment: None }
-    }
-
-    /// Within an event that was taken up at `moment`.
-    pub(super) fn within(io: &'a mut I, engine: &'a mut Engine, moment: Instant) -> Self {
-        Self { io, engine, moment: Some(moment) }
-    }
-
-    fn start_one(&mut self, client: ClientId, intended: Instant, flags: u8) {
-        let Some(index) = self.engine.info.index(client) else { return };
-        if self.engine.clients[index as usize].phase() == Phase::Idle {
-            self.act(intended);
-            self.engine.start_connection(self.io, index, intended, flags);
-        }
-    }
-
-    /// The client's place in the table, if its WebSocket is open.
-    #[inline]
-    fn open_index(&self, client: ClientId) -> Option<u32> {
-        let index = self.engine.info.index(client)?;
-        (self.engine.clients[index as usize].phase() == Phase::Open).then_some(index)
-    }
-
-    fn connected_index(&self, client: ClientId) -> Option<u32> {
-        let index = self.engine.info.index(client)?;
-        let phase = self.engine.clients[index as usize].phase();
-        (!matches!(phase, Phase::Idle | Phase::Ending)).then_some(index)
-    }
-}
-
-impl<I: Io> Turn for Acting<'_, I> {
-    #[inline]
-    fn now(&self) -> Instant {
-        self.moment.unwrap_or_else(|| self.io.clock())
-    }
-
-    fn start(&self) -> Instant {
-        self.engine.start
-    }
-
-    fn open(&mut self, client: ClientId, intended: Instant) {
-        self.start_one(client, intended, 0);
-    }
-
-    fn open_half(&mut self, client: ClientId, intended: Instant) {
-        self.start_one(client, intended, flag::HALF | flag::EXPECTED);
-    }
-
-    fn expect_end(&mut self, client: ClientId) {
-        let Some(index) = self.connected_index(client) else { return };
-        self.engine.clients[index as usize].set(flag::EXPECTED);
-        self.engine.cancel_deadline(index);
-    }
-
-    fn established(&mut self, client: ClientId) {
-        let Some(index) = self.open_index(client) else { return };
-        let now = self.now();
-        let engine = &mut *self.engine;
-        let stamp = engine.stamp(now);
-        let record = &engine.clients[index as usize];
-        if record.is(flag::ESTABLISHED | flag::EXPECTED) {
-            return;
-        }
-        let (intended, opened) = (engine.instant(record.mark), engine.instant(record.since));
-        if record.is(flag::SPOKE) {
-            engine.sample.record(Metric::Hello, now.saturating_duration_since(opened));
-        }
-        engine.sample.record(Metric::Establish, now.saturating_duration_since(intended));
-        engine.sample.add(Counter::Established, 1);
-        engine.sample.open += 1;
-        engine.clients[index as usize].set(flag::ESTABLISHED);
-        engine.cancel_deadline(index);
-        if let Some(interval) = engine.settings.heartbeat.as_ref().map(|beat| beat.interval) {
-            let into = engine.random.below(nanoseconds(interval));
-            engine.clients[index as usize].mark = stamp.saturating_sub(into);
-            engine.set_deadline(index, now + interval.saturating_sub(Duration::from_nanos(into)));
-        }
-    }
-
-    fn is_established(&self, client: ClientId) -> bool {
-        let index = self.open_index(client);
-        index.is_some_and(|index| self.engine.clients[index as usize].is(flag::ESTABLISHED))
-    }
-
-    #[inline]
-    fn send(&mut self, client: ClientId, opcode: Opcode, payload: &[u8]) {
-        let Some(index) = self.open_index(client) else { return };
-        let mask = Some(self.engine.random.mask());
-        let record = &mut self.engine.clients[index as usize];
-        record.set(flag::SPOKE);
-        let output = self.engine.outputs.of(record);
-        if output.queued.capacity() == 0 {
-            output.queued = self.io.buffer();
-            output.queued.reserve(OUTPUT_BYTES_MIN);
-        }
-        encode::frame(&mut output.queued, opcode, payload, mask);
-        if !std::mem::replace(&mut output.is_listed, true) {
-            self.engine.listed.push(index);
-        }
-        self.engine.sample.add(Counter::Sent, 1);
-        self.engine.sample.add(Counter::BytesSent, payload.len() as u64);
-    }
-
-    fn queued_bytes(&self, client: ClientId) -> usize {
-        let index = self.engine.info.index(client);
-        let output =
-            index.and_then(|index| self.engine.outputs.get(&self.engine.clients[index as usize]));
-        output.map_or(0, |output| output.queued.len() + output.in_flight)
-    }
-
-    fn read(&mut self, client: ClientId, on: bool) {
-        let Some(index) = self.open_index(client) else { return };
-        let record = &mut self.engine.clients[index as usize];
-        if on {
-            record.clear(flag::SILENT);
-            self.io.arm(record.conn(), Arm::Hot);
-        } else {
-            record.set(flag::SILENT);
-            self.io.arm(record.conn(), Arm::Off);
-        }
-    }
-
-    fn close(&mut self, client: ClientId) {
-        if let Some(index) = self.open_index(client) {
-            self.engine.begin_close(self.io, index);
-        }
-    }
-
-    fn cut(&mut self, client: ClientId) {
-        if let Some(index) = self.connected_index(client) {
-            self.engine.end(self.io, index, CloseKind::Abort);
-        }
-    }
-
-    fn fail(&mut self, client: ClientId, cause: Cause, detail: u32) {
-        if let Some(index) = self.connected_index(client) {
-            self.engine.fail(self.io, index, (cause, detail));
-        }
-    }
-
-    fn lateness_max(&self) -> Duration {
-        self.engine.settings.lateness_max
-    }
-
-    #[inline]
-    fn sample(&mut self) -> &mut Sample {
-        &mut self.engine.sample
-    }
 }
 
 /// The client of a place in the table.

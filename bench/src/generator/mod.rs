@@ -16,6 +16,7 @@
 //!   failed` is checked at the end of a run.
 //! - A client owns no buffer while nothing is under way for it.
 
+mod acting;
 pub mod address;
 pub mod arrival;
 pub mod cause;
@@ -25,13 +26,14 @@ mod errno;
 pub mod random;
 pub mod run;
 pub mod sample;
+pub mod settings;
 pub mod shard;
 pub mod target;
 pub mod workload;
 
 pub use arrival::{Arrival, Arrivals};
 pub use cause::Cause;
-pub use engine::{Beat, Deadlines, Heartbeat, ShardInfo};
+pub use settings::{Beat, Deadlines, Heartbeat, Settings, ShardInfo};
 pub use run::{RunPlan, RunRecord, Tick, run};
 pub use sample::{Counter, Metric, Sample};
 pub use target::Target;

@@ -1,5 +1,9 @@
 //! What a shard saw in one interval. A run's result is the sum of its samples.
 
+mod codec;
+
+pub use codec::SampleError;
+
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -85,6 +89,10 @@ names! {
         Failed = "failed",
         /// Messages that should have been sent by now.
         Intended = "intended",
+        /// Messages that were due and that the generator did not get to.
+        Unsent = "unsent",
+        /// Messages that were not answered when the measured part ended.
+        Unanswered = "unanswered",
         /// Messages sent.
         Sent = "sent",
         /// Messages that came.
@@ -93,6 +101,9 @@ names! {
         Acked = "acked",
         /// Chat messages that came to recipients.
         Delivered = "delivered",
+        /// Deliveries that acknowledged chat messages owe: to each device of each member but the
+        /// one that sent it.
+        DeliveriesExpected = "deliveries_expected",
         /// Sends refused by the server with an error that lets the client try again.
         Refused = "refused",
         /// Sends tried again.
@@ -167,6 +178,13 @@ impl Sample {
     #[must_use]
     pub fn times(&self, metric: Metric) -> Option<&Times> {
         self.times[metric as usize].as_deref()
+    }
+
+    /// Forgets the times of all other metrics.
+    pub fn keep_times(&mut self, kept: &[Metric]) {
+        for metric in Metric::ALL.iter().filter(|metric| !kept.contains(metric)) {
+            self.times[*metric as usize] = None;
+        }
     }
 
     /// Counts a failed connection.

@@ -10,9 +10,11 @@ use throng_ring::{Arm, CloseKind, ConnId, Driver, Event, Handler, Io, SendBatch}
 use throng_wire::http::UpgradeError;
 use throng_wire::ws::{self, Opcode, encode};
 
+use super::acting::Acting;
 use super::client::{self, Phase, flag};
-use super::engine::{Acting, Engine, Settings, ShardInfo};
+use super::engine::Engine;
 use super::errno;
+use super::settings::{Settings, ShardInfo};
 use super::{Cause, Counter, Metric, Sample, Workload};
 use crate::limits::{CLOSING_AT_ONCE, RESPONSE_BYTES_MAX};
 

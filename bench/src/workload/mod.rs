@@ -1,4 +1,7 @@
 //! What the clients of a run do: one module per kind, sans-IO, over the generator's interface.
 
+pub mod chat;
+pub mod echo;
 pub mod flood;
 pub mod greeting;
+pub mod reconnect;
