@@ -2,6 +2,21 @@
 //! and thresholds read. The form is a contract with scripts: fields are only added; a change of
 //! meaning changes [`SCHEMA`].
 
+pub mod build;
+pub mod csv;
+pub mod format;
+pub mod hdr;
+pub mod histogram;
+pub mod read;
+pub mod text;
+pub mod threshold;
+
+#[cfg(test)]
+pub(crate) mod testing;
+
+pub use build::{Ingredients, Interval, build};
+pub use threshold::Threshold;
+
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
@@ -84,6 +99,7 @@ pub struct Percentiles {
 
 /// What a run cost on one side.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Side {
     /// Processes (several on one host, or several workers).
     pub pids: Vec<u32>,
@@ -108,6 +124,7 @@ pub struct Side {
 
 /// One second of a run.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Second {
     /// Since the start.
     pub second: f64,
@@ -142,8 +159,8 @@ pub struct Second {
 pub struct Verdict {
     /// As it was given.
     pub expression: String,
-    /// The value in its unit.
-    pub value: f64,
+    /// The value in its unit; none if the run has no data for it, and then it does not hold.
+    pub value: Option<f64>,
     /// Whether it holds.
     pub passed: bool,
 }
