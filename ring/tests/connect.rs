@@ -96,3 +96,22 @@ fn on_the_kernel_an_adopted_socketpair_needs_no_descriptor_and_may_have_been_non
     theirs.read_exact(&mut got).unwrap();
     assert_eq!(&got, b"pong");
 }
+
+#[test]
+fn on_the_kernel_a_closed_connection_is_reset_only_if_the_driver_was_told_to() {
+    for resets in [false, true] {
+        let mut driver = real(|config| config.connect_reset_on_close = resets);
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let options = ConnectOptions { to: listener.local_addr().unwrap(), bind: None };
+        let conn = driver.io().connect(options).unwrap();
+        let mut recorder = Recorder::arming(Arm::Hot);
+        let (mut peer, _) = listener.accept().unwrap();
+        turn_until(&mut driver, &mut recorder, "the connection", |r| {
+            r.seen.contains(&Seen::Connected(conn, Ok(())))
+        });
+        driver.io().close(conn, CloseKind::Abort);
+        turn_until(&mut driver, &mut recorder, "the end", |r| r.closed(conn) == 1);
+        let end = peer.read(&mut [0; 8]);
+        assert_eq!(end.is_err(), resets, "{end:?}");
+    }
+}

@@ -56,6 +56,8 @@ pub struct UringKernel {
     buffers: Buffers,
     /// Cap of one receive; 0 where the kernel does not let a multishot receive have one.
     receive_bytes_max: u32,
+    /// See [`UringConfig::connect_reset_on_close`].
+    connect_reset_on_close: bool,
     wake: Arc<Wake>,
     doorbell: Box<u64>,
     doorbell_armed: bool,
@@ -96,6 +98,7 @@ impl UringKernel {
         let doorbell = rustix::event::eventfd(0, EventfdFlags::CLOEXEC)
             .map_err(|errno| live.explain("making the doorbell", errno.into()))?;
         let mut kernel = Self::over(ring, buffers, doorbell);
+        kernel.connect_reset_on_close = config.connect_reset_on_close;
         kernel.probe_receive_cap().map_err(told("probing receive"))?;
         Ok((kernel, slots))
     }
@@ -105,6 +108,7 @@ impl UringKernel {
             ring,
             buffers,
             receive_bytes_max: 0,
+            connect_reset_on_close: false,
             wake: Arc::new(Wake::new(Some(doorbell))),
             doorbell: Box::new(0),
             doorbell_armed: false,
@@ -312,6 +316,9 @@ impl Kernel for UringKernel {
         let domain = Domain::for_address(options.to);
         let socket = Socket::new(domain, Type::STREAM, Some(Protocol::TCP))?;
         socket.set_tcp_nodelay(true)?;
+        if self.connect_reset_on_close {
+            socket.set_linger(Some(Duration::ZERO))?;
+        }
         if let Some(bind) = options.bind {
             if bind.port() == 0 {
                 choose_port_late(&socket)?;

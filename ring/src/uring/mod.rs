@@ -73,6 +73,9 @@ pub struct UringConfig {
     pub receive_packed: bool,
     /// Work of a turn's handlers after which the rest waits for the next turn.
     pub turn_budget: Duration,
+    /// Connections made by `connect` are reset when they are closed (SO_LINGER of 0 s) instead of
+    /// waiting in TIME_WAIT with their port: for load generators.
+    pub connect_reset_on_close: bool,
 }
 
 impl Default for UringConfig {
@@ -85,6 +88,7 @@ impl Default for UringConfig {
             receive_buffer_bytes: 64 * 1024,
             receive_packed: true,
             turn_budget: limits::TURN_BUDGET,
+            connect_reset_on_close: false,
         }
     }
 }
