@@ -1,9 +1,10 @@
 //! The process around the shards: start in order, signals, drain, end.
 //!
-//! Start: addresses are checked, keys and store are opened, the router starts on the side runtime,
-//! then the shards on threads of their own, then the admin port; the one line on stdout says that
-//! everything is up. End: the first SIGTERM or SIGINT drains the shards, then the router and the
-//! store are closed; the second ends the process at once. So does a store that can write no more.
+//! Start: keys are read, addresses are checked, the store is opened, the router starts on the side
+//! runtime, then the shards on threads of their own, then the admin port; the one line on stdout
+//! says that everything is up. End: the first SIGTERM or SIGINT drains the shards, then the router
+//! and the store are closed; the second ends the process at once. So does a store that can write no
+//! more.
 
 mod shards;
 mod standalone;
@@ -37,9 +38,9 @@ use standalone::Standalone;
 pub fn run(settings: Settings) -> Result<(), Fatal> {
     start_log(&settings)?;
     raise_descriptors();
+    let keys = load_keys(&settings)?;
     check_address(settings.listen, "--listen")?;
     let admin_listener = bind_admin(settings.admin)?;
-    let keys = load_keys(&settings)?;
     let runtime = side_runtime(settings.echo)?;
     let standalone = match settings.echo {
         true => None,
