@@ -11,7 +11,7 @@ use throng_bench::durable::{self, DurablePlan};
 use throng_bench::host::Host;
 use throng_bench::idle::{self, IdlePlan};
 use throng_bench::limits::{IDLE_KERNEL_BYTES_MAX, IDLE_USER_BYTES_MAX};
-use throng_bench::peers::{self, Case, PeersPlan};
+use throng_bench::peers::{self, PeersPlan, Progress};
 
 /// Exit code of a measurement that is above its limit.
 const EXIT_ABOVE_LIMIT: u8 = 99;
@@ -67,7 +67,7 @@ enum Command {
         #[arg(long)]
         json: Option<PathBuf>,
     },
-    /// The gateway's echo beside fastwebsockets on tokio, interleaved, one pinned core each
+    /// The gateway's echo beside other servers', interleaved, one pinned core each
     Peers {
         /// Connections of every case
         #[arg(long, default_value_t = 500)]
@@ -78,6 +78,15 @@ enum Command {
         /// Rounds per case and server
         #[arg(long, default_value_t = 5)]
         rounds: usize,
+        /// Only these servers, beside Throng
+        #[arg(long, value_delimiter = ',')]
+        only: Vec<String>,
+        /// Only cases whose name contains one of these
+        #[arg(long)]
+        case: Vec<String>,
+        /// Print the tables as one document at the end
+        #[arg(long)]
+        markdown: bool,
         /// Also write the result as JSON
         #[arg(long)]
         json: Option<PathBuf>,
@@ -107,8 +116,9 @@ fn run(command: Command) -> io::Result<ExitCode> {
             let plan = DurablePlan { conversations, in_flight, text_bytes, seconds: secs, sync };
             run_durable(&plan, &parent, json)
         }
-        Command::Peers { connections, secs, rounds, json } => {
-            run_peers(&PeersPlan { connections, seconds: secs, rounds }, json)
+        Command::Peers { connections, secs, rounds, only, case, markdown, json } => {
+            let plan = PeersPlan { connections, seconds: secs, rounds, only, cases: case };
+            run_peers(&plan, json, markdown)
         }
     }
 }
@@ -158,45 +168,30 @@ fn print_buckets(
     Ok(())
 }
 
-fn run_peers(plan: &PeersPlan, json: Option<PathBuf>) -> io::Result<ExitCode> {
-    let mut out = io::stdout();
-    writeln!(
-        out,
-        "{} connections, {} rounds of {} s; server on one core, generator on the other",
-        plan.connections, plan.rounds, plan.seconds
-    )?;
-    writeln!(
-        out,
-        "{:>7} {:>5} | {:>24} | {:>24} | {:>20} | {:>20}",
-        "bytes",
-        "depth",
-        "throng k/s, cpu us",
-        "fastwebsockets k/s, us",
-        "cpu ratio (spread)",
-        "rate ratio (spread)"
-    )?;
-    let comparison = peers::run(plan, |case| print_case(&mut io::stdout(), case))?;
+fn run_peers(plan: &PeersPlan, json: Option<PathBuf>, markdown: bool) -> io::Result<ExitCode> {
+    let comparison = peers::run(plan, &mut |progress| {
+        let _ = match progress {
+            Progress::Building(step) => writeln!(io::stderr(), "{step}"),
+            Progress::Round(case, server, round) => writeln!(
+                io::stderr(),
+                "{case}: {server} {:.3} us each, {:.1} k/s, server {:.0} % busy",
+                round.server_cpu_us,
+                round.rate / 1e3,
+                round.server_busy * 100.0
+            ),
+            Progress::Case(result) if !markdown => {
+                let mut table = String::new();
+                result.markdown(&mut table);
+                writeln!(io::stdout(), "{table}")
+            }
+            Progress::Case(_) => Ok(()),
+        };
+    })?;
+    if markdown {
+        writeln!(io::stdout(), "{}", comparison.markdown())?;
+    }
     write_json(json, &comparison)?;
-    Ok(ExitCode::SUCCESS)
-}
-
-fn print_case(out: &mut impl Write, case: &Case) {
-    let rounds = |rounds: &peers::Rounds| {
-        format!("{:.1}, {:.3}", rounds.rate.median / 1e3, rounds.server_cpu_us.median)
-    };
-    let ratio = |spread: &throng_bench::spread::Spread| {
-        format!("{:.2} ({:.2}-{:.2})", spread.median, spread.low, spread.high)
-    };
-    let _ = writeln!(
-        out,
-        "{:>7} {:>5} | {:>24} | {:>24} | {:>20} | {:>20}",
-        case.size_bytes,
-        case.depth,
-        rounds(&case.throng),
-        rounds(&case.fastwebsockets),
-        ratio(&case.cpu_ratio),
-        ratio(&case.rate_ratio)
-    );
+    Ok(if comparison.passed() { ExitCode::SUCCESS } else { ExitCode::from(EXIT_ABOVE_LIMIT) })
 }
 
 fn write_json(path: Option<PathBuf>, result: &impl Serialize) -> io::Result<()> {
