@@ -2,38 +2,45 @@
 //!
 //! A gateway is started, some connections warm it up, then many more are opened, say hello and fall
 //! silent. The growth divided by their number is the cost. The kernel's slab holds both ends of a
-//! loopback connection; the share of the generator's end is measured first, on connections of which
-//! both ends are the generator's own and idle, and subtracted.
+//! loopback connection; the share of the generator's end, a bare socket that waits for nothing, is
+//! measured first on connections of the generator's own, and subtracted.
 
 use std::io;
-use std::net::{IpAddr, Ipv4Addr};
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use serde::Serialize;
-use throng_ring::uring::UringDriver;
-use throng_ring::{Driver, Event, Handler, Io, ListenOptions};
-use throng_wire::ws::{Opcode, encode};
+use throng_wire::ws::Opcode;
 
-use crate::fleet::{Fleet, Load, Target};
 use crate::gateway::{Server, beside};
+use crate::generator::address::{Destination, loopback_sources};
+use crate::generator::run::{RunPlan, RunRecord, run};
+use crate::generator::{
+    Arrival, Arrivals, Cause, ClientId, Counter, End, Metric, ShardInfo, Target, Turn, Workload,
+};
 use crate::host::Host;
-use crate::limits::{IDLE_KERNEL_BYTES_MAX, IDLE_USER_BYTES_MAX};
-use crate::measure::{kernel, process};
+use crate::limits::{IDLE_KERNEL_BYTES_MAX, IDLE_USER_BYTES_MAX, INTERVAL};
+use crate::measure::{calibrate, kernel};
+use crate::preflight::HostFacts;
+use crate::workload::greeting::{Answer, Greeting, SUBPROTOCOL_JSON};
 
 /// Connections before the first reading, so that pools and arenas have their size.
-const WARM_UP: usize = 1_000;
-
-/// Loopback connections by which the generator's share is measured.
-const OWN_PAIRS: usize = 4_000;
+const WARM_UP: u32 = 1_000;
 
 /// Seconds that the machine has to come to rest.
 const QUIET_TRIES: usize = 60;
+
+/// Connections opened a second.
+const RATE: f64 = 3_000.0;
+
+/// Beside the schedule and the silences, at most.
+const SLACK: Duration = Duration::from_secs(60);
 
 /// What to run.
 #[derive(Clone, Debug)]
 pub struct IdlePlan {
     /// Connections measured.
-    pub connections: usize,
+    pub connections: u32,
     /// How long they are silent before the reading.
     pub settle: Duration,
     /// Further arguments of the gateway.
@@ -46,7 +53,7 @@ pub struct IdleResult {
     /// What it ran on.
     pub host: Host,
     /// Connections measured.
-    pub connections: usize,
+    pub connections: u32,
     /// The gateway's resident anonymous memory.
     pub user_bytes: f64,
     /// Kernel slab of the server's side.
@@ -61,17 +68,17 @@ pub struct IdleResult {
 ///
 /// # Errors
 /// Not root (the slab cannot be read), the gateway does not start, a connection fails.
-pub fn run(plan: &IdlePlan) -> io::Result<IdleResult> {
+pub fn measure(plan: &IdlePlan) -> io::Result<IdleResult> {
     wait_for_quiet(plan.connections)?;
-    let generator_kernel_bytes = own_socket_bytes()?;
+    let generator_kernel_bytes = calibrate::measure()?.bare;
     let data = crate::scratch_dir()?;
     let data_path = data.path().display().to_string();
     let mut arguments = vec!["--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0"];
     arguments.extend(["--shards", "1", "--data", &data_path]);
     arguments.extend(plan.gateway_arguments.iter().map(String::as_str));
     let server = Server::start(&beside("throng-edge")?, &arguments, None)?;
-    let (user, kernel) = measure(plan, &server)?;
-    let count = plan.connections as f64;
+    let (user, kernel) = growth(plan, &server)?;
+    let count = f64::from(plan.connections);
     let user_bytes = user / count;
     let kernel_bytes = kernel / count - generator_kernel_bytes;
     Ok(IdleResult {
@@ -88,8 +95,8 @@ pub fn run(plan: &IdlePlan) -> io::Result<IdleResult> {
 ///
 /// The slab is the whole machine's: a compiler that ends beside the measurement gives more of it
 /// back than thousands of connections take.
-fn wait_for_quiet(connections: usize) -> io::Result<()> {
-    let tolerated = connections as f64 * IDLE_KERNEL_BYTES_MAX / 100.0;
+fn wait_for_quiet(connections: u32) -> io::Result<()> {
+    let tolerated = f64::from(connections) * IDLE_KERNEL_BYTES_MAX / 100.0;
     for _ in 0..QUIET_TRIES {
         let before = kernel::slab_bytes()? as f64;
         std::thread::sleep(Duration::from_secs(1));
@@ -101,105 +108,156 @@ fn wait_for_quiet(connections: usize) -> io::Result<()> {
 }
 
 /// Growth of user and kernel memory, in bytes, from the warm gateway to the full one.
-fn measure(plan: &IdlePlan, server: &Server) -> io::Result<(f64, f64)> {
-    let mut driver = crate::driver_for(WARM_UP + plan.connections)?;
-    let target = Target {
+fn growth(plan: &IdlePlan, server: &Server) -> io::Result<(f64, f64)> {
+    let clients = WARM_UP + plan.connections;
+    let destination = Destination {
         address: server.address,
+        host: server.address.to_string(),
         path: "/v1/ws".to_owned(),
-        subprotocol: Some("throng.v1.json".to_owned()),
-        sources: (1..=8).map(|host| IpAddr::V4(Ipv4Addr::new(127, 0, 1, host))).collect(),
     };
-    let mut warm = Fleet::new(target.clone(), WARM_UP, Hello::new("warm"));
-    let before = establish(&mut driver, &mut warm, plan.settle, server.pid())?;
-    let mut fleet = Fleet::new(target, plan.connections, Hello::new("idle"));
-    let after = establish(&mut driver, &mut fleet, plan.settle, server.pid())?;
-    Ok((after.0 - before.0, after.1 - before.1))
+    let mut target = Target::new(destination);
+    let ports = HostFacts::read().ports_per_tuple();
+    target.sources = loopback_sources(clients, &target.destinations, ports);
+    target.subprotocols = vec![SUBPROTOCOL_JSON.to_owned()];
+    let arrival = Arrival::Constant { rate: RATE };
+    let duration = arrival.moment(clients.into()) + 2 * plan.settle + SLACK;
+    let mut run_plan = RunPlan::new(target, clients, duration, Metric::Establish);
+    run_plan.server_pids = vec![server.pid()];
+    run_plan.shards = Some(1);
+    let moments = Arc::new(Moments::default());
+    let (shared, settle) = (Arc::clone(&moments), plan.settle);
+    let make = move |info| Silence::new(info, arrival, settle, Arc::clone(&shared));
+    let record = run(&run_plan, make, &mut |_| {}).map_err(io::Error::other)?;
+    let read = |moment: &OnceLock<Duration>| readings_at(&record, moment.get().copied());
+    let (warm, full) = (read(&moments.warm)?, read(&moments.full)?);
+    Ok((full.0 - warm.0, full.1 - warm.1))
 }
 
-/// Opens a fleet, waits until all are welcomed and silent, and reads (user, kernel) bytes.
-fn establish(
-    driver: &mut UringDriver,
-    fleet: &mut Fleet<Hello>,
+/// (Resident, slab) bytes at the end of the interval in which a moment lies.
+fn readings_at(record: &RunRecord, moment: Option<Duration>) -> io::Result<(f64, f64)> {
+    let failures: Vec<_> = record.total.failures().collect();
+    if !failures.is_empty() {
+        return Err(io::Error::other(format!("connections failed: {failures:?}")));
+    }
+    let second = moment.and_then(|at| record.series.iter().find(|second| second.sample.at >= at));
+    let second = second.ok_or_else(|| {
+        let open = record.total.count(Counter::Established);
+        io::Error::other(format!("the run ended early, with {open} connections"))
+    })?;
+    let resident = second.readings.server.as_ref().map_or(0, |server| server.resident_bytes);
+    Ok((resident as f64, second.readings.kernel.slab_bytes as f64))
+}
+
+/// When the gateway was warm, and when it was full; each at the end of its silence.
+#[derive(Debug, Default)]
+struct Moments {
+    warm: OnceLock<Duration>,
+    full: OnceLock<Duration>,
+}
+
+/// Every client says hello once and then neither speaks nor reads: first some, then the others.
+struct Silence {
+    info: ShardInfo,
+    arrivals: Arrivals,
+    /// Added to the schedule: the first silence.
+    pause: Duration,
+    greeting: Greeting,
     settle: Duration,
-    pid: u32,
-) -> io::Result<(f64, f64)> {
-    while fleet.load.welcomed < fleet.wanted() {
-        fleet.open_more(driver.io())?;
-        driver.turn(Duration::from_millis(50), fleet)?;
-        if let Some(why) = fleet.failure() {
-            return Err(io::Error::other(why.to_owned()));
+    established: u32,
+    silent_since: Option<Instant>,
+    moments: Arc<Moments>,
+    is_done: bool,
+}
+
+impl Silence {
+    fn new(info: ShardInfo, arrival: Arrival, settle: Duration, moments: Arc<Moments>) -> Self {
+        Self {
+            info,
+            arrivals: Arrivals::new(arrival, info.seed, 0, 1),
+            pause: Duration::ZERO,
+            greeting: Greeting::Throng { prefix: "idle-".to_owned(), is_proto: false },
+            settle,
+            established: 0,
+            silent_since: None,
+            moments,
+            is_done: false,
         }
     }
-    fleet.park(driver.io());
-    turn_for(driver, fleet, settle)?;
-    Ok((process::resident_bytes(pid)? as f64, kernel::slab_bytes()? as f64))
-}
 
-fn turn_for<D: Driver, H: Handler<D::Io>>(
-    driver: &mut D,
-    handler: &mut H,
-    duration: Duration,
-) -> io::Result<()> {
-    let end = Instant::now() + duration;
-    while Instant::now() < end {
-        driver.turn(Duration::from_millis(50), handler)?;
-    }
-    Ok(())
-}
-
-/// Every client says hello once and is then silent.
-struct Hello {
-    prefix: &'static str,
-    welcomed: usize,
-}
-
-impl Hello {
-    fn new(prefix: &'static str) -> Self {
-        Self { prefix, welcomed: 0 }
-    }
-}
-
-impl Load for Hello {
-    fn opened(&mut self, slot: usize, out: &mut Vec<u8>) {
-        let prefix = self.prefix;
-        let hello = format!(r#"{{"id":1,"hello":{{"user":"{prefix}-{slot}","device":"phone"}}}}"#);
-        encode::frame(out, Opcode::Text, hello.as_bytes(), Some([9, 8, 7, 6]));
+    /// Clients of the stage that is under way, those before it included.
+    fn stage(&self) -> u32 {
+        if self.moments.warm.get().is_none() { WARM_UP } else { self.info.clients }
     }
 
-    fn message(&mut self, _slot: usize, message: &[u8], _out: &mut Vec<u8>) {
-        let welcome = br#""welcome""#;
-        self.welcomed += usize::from(message.windows(welcome.len()).any(|part| part == welcome));
-    }
-}
-
-/// Kernel slab of one idle, unarmed end of a loopback connection of this process.
-fn own_socket_bytes() -> io::Result<f64> {
-    let mut driver = crate::driver_for(2 * OWN_PAIRS)?;
-    let options = ListenOptions { backlog: 4096, reuse_port: false };
-    let listener = driver.io().listen((Ipv4Addr::LOCALHOST, 0).into(), options)?;
-    let to = driver.io().local_addr(listener)?;
-    let mut pairs = Pairs::default();
-    turn_for(&mut driver, &mut pairs, Duration::from_millis(200))?;
-    let before = kernel::slab_bytes()? as f64;
-    while pairs.accepted < OWN_PAIRS {
-        while pairs.started < OWN_PAIRS && pairs.started < pairs.accepted + 64 {
-            driver.io().connect(throng_ring::ConnectOptions { to, bind: None })?;
-            pairs.started += 1;
+    fn arrive(&mut self, turn: &mut dyn Turn) -> Option<Instant> {
+        loop {
+            let (index, moment) = self.arrivals.peek();
+            let stage = self.stage();
+            let client = u32::try_from(index).ok().filter(|&client| client < stage)?;
+            let intended = turn.start() + self.pause + moment;
+            if intended > turn.now() {
+                return Some(intended);
+            }
+            self.arrivals.take();
+            turn.open(ClientId(client), intended);
         }
-        driver.turn(Duration::from_millis(50), &mut pairs)?;
     }
-    turn_for(&mut driver, &mut pairs, Duration::from_secs(1))?;
-    Ok((kernel::slab_bytes()? as f64 - before) / (2 * OWN_PAIRS) as f64)
+
+    /// Notes the end of a silence, one interval late so that the readings at its end are silent too.
+    fn listen(&mut self, turn: &dyn Turn) -> Option<Instant> {
+        if self.established < self.stage() {
+            return None;
+        }
+        let now = turn.now();
+        let end = *self.silent_since.get_or_insert(now) + self.settle;
+        if now < end {
+            return Some(end);
+        }
+        let elapsed = now.saturating_duration_since(turn.start());
+        if self.moments.warm.set(elapsed).is_ok() {
+            // The readings are taken at the end of this interval: nobody comes before.
+            let next = self.arrivals.peek().1;
+            self.pause = (elapsed + 2 * INTERVAL).saturating_sub(next);
+            self.silent_since = None;
+        } else {
+            let _ = self.moments.full.set(elapsed);
+            self.is_done = now >= end + 2 * INTERVAL;
+        }
+        Some(now + INTERVAL)
+    }
 }
 
-#[derive(Default)]
-struct Pairs {
-    started: usize,
-    accepted: usize,
-}
+impl Workload for Silence {
+    fn due(&mut self, turn: &mut dyn Turn) -> Option<Instant> {
+        let silence = self.listen(turn);
+        [self.arrive(turn), silence].into_iter().flatten().min()
+    }
 
-impl<I: Io> Handler<I> for Pairs {
-    fn event(&mut self, _io: &mut I, event: Event<'_>) {
-        self.accepted += usize::from(matches!(event, Event::Accepted { .. }));
+    fn opened(&mut self, turn: &mut dyn Turn, client: ClientId) {
+        let mut hello = Vec::new();
+        if let Some(opcode) = self.greeting.write(client, &mut hello) {
+            turn.send(client, opcode, &hello);
+        }
+    }
+
+    fn message(&mut self, turn: &mut dyn Turn, client: ClientId, opcode: Opcode, payload: &[u8]) {
+        match self.greeting.judge(opcode, payload) {
+            Answer::Welcome => {
+                turn.established(client);
+                turn.read(client, false);
+                self.established += 1;
+            }
+            Answer::Refused => turn.fail(client, Cause::HelloRefused, 0),
+            Answer::Wrong | Answer::Other => turn.fail(client, Cause::WrongAnswer, 0),
+        }
+    }
+
+    fn ended(&mut self, _turn: &mut dyn Turn, _client: ClientId, _end: End) {
+        // Counted by the engine: the measurement is void.
+        self.is_done = true;
+    }
+
+    fn is_done(&self) -> bool {
+        self.is_done
     }
 }

@@ -5,10 +5,10 @@
 //! write them as JSON, and never takes part in a test's verdict by time. `idle` alone judges: memory
 //! per connection is repeatable, and it fails above its limit.
 
+pub mod conclude;
 pub mod coordinate;
 pub mod diagnose;
 pub mod durable;
-pub mod echo;
 pub mod fleet;
 pub mod gateway;
 pub mod generator;

@@ -26,6 +26,7 @@ mod errno;
 pub mod random;
 pub mod run;
 pub mod sample;
+pub mod search;
 pub mod settings;
 pub mod shard;
 pub mod target;
@@ -33,8 +34,8 @@ pub mod workload;
 
 pub use arrival::{Arrival, Arrivals};
 pub use cause::Cause;
-pub use settings::{Beat, Deadlines, Heartbeat, Settings, ShardInfo};
 pub use run::{RunPlan, RunRecord, Tick, run};
 pub use sample::{Counter, Metric, Sample};
+pub use settings::{Beat, Deadlines, Heartbeat, Settings, ShardInfo};
 pub use target::Target;
 pub use workload::{ClientId, End, Turn, Workload};

@@ -11,6 +11,8 @@
 //! of all shards are open and a warm-up has passed, so that both sides' readings at the seconds'
 //! ends bracket exactly what was measured.
 
+pub mod figures;
+
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, OnceLock};
