@@ -19,6 +19,7 @@ pub mod measure;
 pub mod outcome;
 pub mod peers;
 pub mod preflight;
+pub mod report;
 pub mod spread;
 pub mod workload;
 

@@ -23,6 +23,8 @@ enum Command {
     Idle(cli::idle::IdleArguments),
     Durable(cli::durable::DurableArguments),
     Peers(cli::peers::PeersArguments),
+    Compare(cli::compare::CompareArguments),
+    Report(cli::report::ReportArguments),
 }
 
 fn main() -> ExitCode {
@@ -42,6 +44,8 @@ fn main() -> ExitCode {
         Some(Command::Idle(idle)) => cli::idle::main(idle),
         Some(Command::Durable(durable)) => cli::durable::main(durable),
         Some(Command::Peers(peers)) => cli::peers::main(peers),
+        Some(Command::Compare(compare)) => cli::compare::main(&compare),
+        Some(Command::Report(report)) => cli::report::main(&report),
     };
     match ended {
         Ok(exit) => exit.into(),

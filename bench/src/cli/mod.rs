@@ -1,6 +1,7 @@
 //! The command line: arguments become plans, results become text and files. One file for each
 //! subcommand; what runs have in common is in [`run`].
 
+pub(crate) mod compare;
 pub(crate) mod durable;
 pub(crate) mod echo;
 pub(crate) mod flood;
@@ -8,6 +9,7 @@ pub(crate) mod idle;
 pub(crate) mod interrupt;
 pub(crate) mod live;
 pub(crate) mod peers;
+pub(crate) mod report;
 pub(crate) mod run;
 pub(crate) mod search;
 pub(crate) mod tour;

@@ -153,7 +153,8 @@ mod tests {
 
     #[test]
     fn a_sample_arrives_with_its_counts_times_and_failures() {
-        let mut sample = Sample { open: 7, ..Sample::default() };
+        let mut sample = Sample::default();
+        sample.open = 7;
         sample.add(Counter::Sent, 3);
         sample.record(Metric::Ack, Duration::from_micros(250));
         sample.fail(Cause::Closed, 4001);

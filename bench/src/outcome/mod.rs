@@ -3,6 +3,7 @@
 //! meaning changes [`SCHEMA`].
 
 pub mod build;
+pub mod compare;
 pub mod csv;
 pub mod format;
 pub mod hdr;
