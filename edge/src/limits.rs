@@ -23,6 +23,12 @@ pub const ORDERED_CONVERSATIONS_MAX: usize = 32;
 /// Frames that cannot be understood before the connection is closed (4429).
 pub const BAD_FRAMES_MAX: u8 = 16;
 
+/// Smallest `--group-members-max`: its creator and somebody else.
+pub const GROUP_MEMBERS_MIN: u32 = 2;
+
+/// Largest `--devices-max`: each is looked at when one more of the user's comes.
+pub const DEVICES_CEILING: u32 = 64;
+
 /// A token longer than this is not looked at.
 pub const TOKEN_BYTES_MAX: usize = wire::TOKEN_BYTES_MAX;
 
@@ -79,6 +85,9 @@ pub const CLOSE_DEADLINE: Duration = Duration::from_secs(5);
 /// The interval at which a client says that it lives.
 pub const HEARTBEAT: Duration = Duration::from_secs(25);
 
+/// Smallest `--heartbeat-ms`: below, the jitter of pings has no ticks to spread over.
+pub const HEARTBEAT_MS_MIN: u64 = 100;
+
 /// Without input for this long a connection waits in the cheapest way the driver has.
 pub const COLD_AFTER: Duration = Duration::from_secs(10);
 
@@ -99,6 +108,9 @@ pub const OPS_PER_S: u32 = 50;
 
 /// Ops of one connection at once.
 pub const OPS_BURST: u32 = 200;
+
+/// Largest `--ops-burst`: the count of a connection is of 16 bits.
+pub const OPS_BURST_CEILING: u32 = u16::MAX as u32;
 
 /// Connections of the gateway accepted per second.
 pub const ACCEPTS_PER_S: u32 = 20_000;
@@ -181,6 +193,9 @@ pub const SHARDS_MAX: usize = 1_024;
 /// From the start of the shards to the ready line.
 pub const START_DEADLINE: Duration = Duration::from_secs(30);
 
+/// From the end of the shards to that of the router and the store.
+pub const STORE_CLOSE_DEADLINE: Duration = Duration::from_secs(15);
+
 /// How often the start looks whether all is up.
 pub const START_POLL: Duration = Duration::from_millis(5);
 
@@ -202,6 +217,10 @@ pub const DURATION_CEILING: Duration = Duration::from_secs(24 * 60 * 60);
 /// From the notice to reconnect to our close.
 pub const DRAIN_GRACE: Duration = Duration::from_secs(2);
 
+// An event for all devices of a user is one hint.
+const _: () = assert!(DEVICES_CEILING as usize <= wire::HINT_RECIPIENTS_MAX);
+// What is under way gets its time before the store is given up.
+const _: () = assert!(STORE_CLOSE_DEADLINE.as_millis() > throng_router::limits::STOP_MS as u128);
 // A burst smaller than the budget would never be allowed.
 const _: () = assert!(OUTPUT_BURST_BYTES >= OUTPUT_BUDGET_BYTES);
 // A connection that asked for all it can does not take the shard's bound from the others.

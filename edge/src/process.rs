@@ -3,9 +3,10 @@
 //! Start: keys are read, addresses are checked, the store is opened, the router starts on the side
 //! runtime, then the shards on threads of their own, then the admin port; the one line on stdout
 //! says that everything is up. End: the first SIGTERM or SIGINT drains the shards, then the router
-//! and the store are closed; the second ends the process at once. So does a store that can write no
-//! more.
+//! and the store are closed; the second ends the process at once, whatever it waits for. So does a
+//! store that can write no more; one that does not close in time ends it, too.
 
+mod closing;
 mod shards;
 mod standalone;
 
@@ -46,10 +47,10 @@ pub fn run(settings: Settings) -> Result<(), Fatal> {
         true => None,
         false => Some(Standalone::open(&settings, runtime.handle())?),
     };
-    let signals = runtime.block_on(async { Signals::install() })?;
-    let shards = Shards::start(&settings, keys.map(Arc::new), standalone.as_ref())?;
-    let parts = Parts { settings, shards, standalone, signals };
-    let outcome = runtime.block_on(parts.supervise(admin_listener));
+    let mut signals = runtime.block_on(async { Signals::install() })?;
+    let shards = Shards::start(&settings, keys.map(Arc::new), standalone)?;
+    let parts = Parts { settings, shards, standalone };
+    let outcome = runtime.block_on(parts.supervise(admin_listener, &mut signals));
     // What is left there serves nobody, and a read from a broken disk may take for ever.
     runtime.shutdown_background();
     outcome
@@ -144,38 +145,62 @@ impl Signals {
             terminate: on(SignalKind::terminate())?,
         })
     }
+
+    /// Until the process is told to stop.
+    async fn stop(&mut self) {
+        stop_signal(&mut self.interrupt, &mut self.terminate).await;
+    }
 }
 
 struct Parts {
     settings: Settings,
     shards: Shards,
-    standalone: Option<Standalone>,
-    signals: Signals,
+    standalone: Option<&'static Standalone>,
 }
 
 impl Parts {
-    async fn supervise(mut self, listener: TcpListener) -> Result<(), Fatal> {
-        let admin_address = listener.local_addr();
-        let admin_address = admin_address.unwrap_or(self.settings.admin);
-        let others = standalone::numbers(self.standalone.as_ref());
-        let admin = Arc::new(Admin::new(self.shards.handles.clone(), others));
-        let listener = tokio::net::TcpListener::from_std(listener)
-            .map_err(|error| Fatal::unavailable(format!("admin port: {error}")))?;
-        tokio::spawn(admin::serve(listener, Arc::clone(&admin)));
-        self.await_shards().await?;
-        self.open_doors()?;
-        // Who answers now has heard it.
-        self.await_shards().await?;
-        admin.set_ready(true);
-        self.announce(admin_address);
-        let outcome = self.watch(&admin).await;
+    async fn supervise(
+        mut self,
+        listener: TcpListener,
+        signals: &mut Signals,
+    ) -> Result<(), Fatal> {
+        let outcome = self.serve(listener, signals).await;
         // Without a store the router has nothing to finish: whatever waited for an answer is
         // unknown to its sender, who asks again.
         let is_store_lost = outcome.as_ref().is_err_and(|fatal| fatal.exit == Exit::Data);
         if let Some(standalone) = self.standalone.filter(|_| !is_store_lost) {
-            standalone.close().await?;
+            closing::close(standalone.close(), signals.stop()).await?;
         }
         outcome
+    }
+
+    /// Until there is nothing more to serve.
+    async fn serve(&mut self, listener: TcpListener, signals: &mut Signals) -> Result<(), Fatal> {
+        let admin_address = listener.local_addr();
+        let admin_address = admin_address.unwrap_or(self.settings.admin);
+        let others = standalone::numbers(self.standalone);
+        let admin = Arc::new(Admin::new(self.shards.handles.clone(), others));
+        let listener = tokio::net::TcpListener::from_std(listener)
+            .map_err(|error| Fatal::unavailable(format!("admin port: {error}")))?;
+        tokio::spawn(admin::serve(listener, Arc::clone(&admin)));
+        tokio::select! {
+            up = self.come_up() => up?,
+            () = signals.stop() => {
+                tracing::info!("told to stop before it was ready");
+                return Ok(());
+            }
+        }
+        admin.set_ready(true);
+        self.announce(admin_address);
+        self.watch(&admin, signals).await
+    }
+
+    /// Until clients are let in.
+    async fn come_up(&self) -> Result<(), Fatal> {
+        self.await_shards().await?;
+        self.open_doors()?;
+        // Who answers now has heard it.
+        self.await_shards().await
     }
 
     /// Tells the shards that all parts of the process are up.
@@ -218,7 +243,7 @@ impl Parts {
     }
 
     /// Until all shards ended.
-    async fn watch(&mut self, admin: &Admin) -> Result<(), Fatal> {
+    async fn watch(&mut self, admin: &Admin, signals: &mut Signals) -> Result<(), Fatal> {
         let mut is_draining = false;
         let mut courier = Courier::new(&self.shards.handles);
         let mut running = self.shards.handles.len();
@@ -228,11 +253,11 @@ impl Parts {
                     running -= 1;
                     self.shard_ended(ended, is_draining)?;
                 }
-                _ = self.signals.hangup.recv() => self.reload_keys(&mut courier),
+                _ = signals.hangup.recv() => self.reload_keys(&mut courier),
                 () = tokio::time::sleep(limits::MAILBOX_RETRY), if courier.is_waiting() => {
                     courier.deliver();
                 }
-                () = stop_signal(&mut self.signals.interrupt, &mut self.signals.terminate) => {
+                () = stop_signal(&mut signals.interrupt, &mut signals.terminate) => {
                     if is_draining {
                         tracing::warn!("told twice to stop: ending at once");
                         process::exit(Exit::Done as i32);
@@ -242,7 +267,7 @@ impl Parts {
                     tracing::info!("draining; a second signal ends at once");
                     courier.bring_drain();
                 }
-                message = standalone::failed(self.standalone.as_ref()) => {
+                message = standalone::failed(self.standalone) => {
                     return Err(Fatal::data(message));
                 }
             }

@@ -64,7 +64,7 @@ fn what_is_printed_can_be_read_again() {
         panic!("prints")
     };
     assert_eq!(first, second);
-    assert!(first.contains("shards = 5") && first.contains("durability = \"250\""), "{first}");
+    assert!(first.contains("shards = 5") && first.contains("durability = 250"), "{first}");
 }
 
 #[test]
@@ -115,29 +115,73 @@ fn without_keys_only_loopback_may_be_listened_on() {
     assert!(settings(&["--listen", "0.0.0.0:7400", "--echo"]).echo);
 }
 
+/// Each setting that has a range: what it takes, and what it does not.
+const RANGES: [(&str, &[&str], &[&str]); 16] = [
+    ("shards", &["1", "1024"], &["0", "1025"]),
+    ("frame-bytes-max", &["1", "65536"], &["0", "67108865"]),
+    ("heartbeat-ms", &["100", "86400000"], &["99", "86400001"]),
+    ("http-deadline-ms", &["1", "86400000"], &["0", "86400001"]),
+    ("hello-deadline-ms", &["1", "86400000"], &["0", "86400001"]),
+    ("output-stall-ms", &["1", "86400000"], &["0", "86400001"]),
+    ("cold-after-ms", &["0", "86400000"], &["-1", "86400001"]),
+    ("drain-window-ms", &["0", "86400000"], &["-1", "86400001"]),
+    ("accepts-per-s", &["1", "4294967295"], &["0", "4294967296"]),
+    ("ops-per-s", &["1", "4294967295"], &["0", "4294967296"]),
+    ("ops-burst", &["1", "65535"], &["0", "65536"]),
+    ("handshakes-per-shard-max", &["1"], &["0"]),
+    ("handshakes-per-address-max", &["1"], &["0"]),
+    ("group-members-max", &["2", "500"], &["1", "501"]),
+    ("devices-max", &["1", "64"], &["0", "65"]),
+    ("durability", &["1", "86400000"], &["0", "86400001"]),
+];
+
 #[test]
-fn limits_are_checked_from_both_sides() {
-    let pairs: [(&str, &[&str], &[&str]); 11] = [
-        ("--shards", &["1", "1024"], &["0", "1025"]),
-        ("--frame-bytes-max", &["1", "65536"], &["0", "65537"]),
-        ("--heartbeat-ms", &["100", "86400000"], &["99", "86400001"]),
-        ("--http-deadline-ms", &["1", "86400000"], &["0", "86400001"]),
-        ("--hello-deadline-ms", &["1", "86400000"], &["0", "86400001"]),
-        ("--output-stall-ms", &["1", "86400000"], &["0", "86400001"]),
-        ("--cold-after-ms", &["0", "86400000"], &["86400001"]),
-        ("--drain-window-ms", &["0", "86400000"], &["86400001"]),
-        ("--accepts-per-s", &["1"], &["0"]),
-        ("--ops-burst", &["1", "65535"], &["0", "65536"]),
-        ("--output-burst-bytes", &["65536"], &["65535"]),
-    ];
-    for (flag, right, wrong) in pairs {
+fn a_flag_out_of_its_range_is_a_wrong_usage_and_named() {
+    for (name, right, wrong) in RANGES {
         for value in right {
-            assert!(ask(&[flag, value]).is_ok(), "{flag} {value}");
+            assert!(ask(&[&format!("--{name}={value}")]).is_ok(), "{name} {value}");
         }
         for value in wrong {
-            assert_eq!(refused(&[flag, value]).exit, Exit::Configuration, "{flag} {value}");
+            let fatal = refused(&[&format!("--{name}={value}")]);
+            assert_eq!(fatal.exit, Exit::Usage, "{name} {value}");
+            assert!(fatal.message.contains(&format!("--{name}")), "{fatal}");
         }
     }
+}
+
+#[test]
+fn a_key_out_of_its_range_is_named_with_file_and_line() {
+    for (name, right, wrong) in RANGES {
+        let with = |value: &str| {
+            let file = file(&format!("# a comment\n\n{name} = {value}\n"));
+            let path = file.path().to_str().unwrap().to_owned();
+            (ask(&["--config", &path]), path)
+        };
+        for value in right {
+            assert!(with(value).0.is_ok(), "{name} {value}");
+        }
+        for value in wrong {
+            let (outcome, path) = with(value);
+            let Err(fatal) = outcome else { panic!("{name} {value}") };
+            assert_eq!(fatal.exit, Exit::Configuration, "{name} {value}");
+            assert!(fatal.message.starts_with(&format!("{path}:3: {name}: ")), "{fatal}");
+        }
+    }
+}
+
+#[test]
+fn settings_that_contradict_each_other_are_named() {
+    let wrong: [(&[&str], &str); 3] = [
+        (&["--output-burst-bytes", "65535"], "output-budget-bytes"),
+        (&["--frame-bytes-max", "65537"], "frame-bytes-max"),
+        (&["--jwt-alg", "HS256"], "jwt-key"),
+    ];
+    for (line, named) in wrong {
+        let fatal = refused(line);
+        assert_eq!(fatal.exit, Exit::Configuration, "{line:?}");
+        assert!(fatal.message.contains(named), "{fatal}");
+    }
+    assert!(ask(&["--output-burst-bytes", "65536"]).is_ok());
 }
 
 #[test]
@@ -163,6 +207,21 @@ fn durability_is_sync_os_or_an_interval() {
     for value in ["0", "never", "-1"] {
         let line = format!("--durability={value}");
         assert_eq!(refused(&[&line]).exit, Exit::Usage, "{value}");
+    }
+}
+
+#[test]
+fn in_a_file_an_interval_of_durability_is_a_number_with_or_without_quotes() {
+    for (value, meant) in [("250", "250"), ("\"250\"", "250"), ("\"os\"", "os")] {
+        let file = file(&format!("durability = {value}\n"));
+        let settings = settings(&["--config", file.path().to_str().unwrap()]);
+        assert_eq!(settings.durability.to_string(), meant, "{value}");
+    }
+    for value in ["\"never\"", "0", "-1", "1.5", "true"] {
+        let file = file(&format!("durability = {value}\n"));
+        let fatal = refused(&["--config", file.path().to_str().unwrap()]);
+        assert_eq!(fatal.exit, Exit::Configuration, "{value}");
+        assert!(fatal.message.contains(":1: durability: "), "{fatal}");
     }
 }
 

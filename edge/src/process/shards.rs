@@ -50,7 +50,7 @@ impl Shards {
     pub(super) fn start(
         settings: &Settings,
         keys: Option<Arc<Keys>>,
-        standalone: Option<&Standalone>,
+        standalone: Option<&'static Standalone>,
     ) -> Result<Self, Fatal> {
         let (notify, ended) = async_mpsc::unbounded_channel();
         let cores = host::cores();

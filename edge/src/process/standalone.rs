@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use throng_router::{Config as RouterConfig, Metric, Router};
+use throng_router::{Config as RouterConfig, Limits, Metric, Router};
 use throng_store::embedded::{Config as StoreConfig, Embedded, Histogram};
 use tokio::runtime::Handle;
 
@@ -11,7 +11,8 @@ use crate::config::Settings;
 use crate::exit::Fatal;
 use crate::shard::LinkSource;
 
-/// Router and store.
+/// Router and store. They are kept to the end of the process: the last hold on a store waits for its
+/// disk when it is dropped, and a disk may hang.
 pub(super) struct Standalone {
     router: Arc<Router>,
     store: Embedded,
@@ -19,7 +20,7 @@ pub(super) struct Standalone {
 
 impl Standalone {
     /// Opens the store and starts the router on the side runtime.
-    pub(super) fn open(settings: &Settings, runtime: &Handle) -> Result<Self, Fatal> {
+    pub(super) fn open(settings: &Settings, runtime: &Handle) -> Result<&'static Self, Fatal> {
         let config = StoreConfig {
             durability: settings.durability.into(),
             ..StoreConfig::new(&settings.data)
@@ -28,9 +29,9 @@ impl Standalone {
         let store = Embedded::open(config)
             .map_err(|error| Fatal::data(format!("{error} (--data names the data directory)")))?;
         let router = runtime
-            .block_on(Router::start(RouterConfig::default(), store.clone()))
+            .block_on(Router::start(router_config(settings), store.clone()))
             .map_err(|error| Fatal::data(error.to_string()))?;
-        Ok(Self { router: Arc::new(router), store })
+        Ok(Box::leak(Box::new(Self { router: Arc::new(router), store })))
     }
 
     /// A shard's way to the router: a socketpair, whose other end the router serves.
@@ -40,10 +41,19 @@ impl Standalone {
     }
 
     /// Ends the router, then closes the store.
-    pub(super) async fn close(self) -> Result<(), Fatal> {
+    pub(super) async fn close(&self) -> Result<(), Fatal> {
         self.router.shutdown().await;
         self.store.close().await.map_err(|error| Fatal::data(error.to_string()))
     }
+}
+
+fn router_config(settings: &Settings) -> RouterConfig {
+    let limits = Limits {
+        group_members_max: settings.group_members_max as usize,
+        devices_max: settings.devices_max as usize,
+        ..Limits::default()
+    };
+    RouterConfig { limits, ..RouterConfig::default() }
 }
 
 /// Resolves when the store can write no more. Never without a store.

@@ -73,10 +73,27 @@ fn a_file_that_is_not_there_is_78_and_named() {
 
 #[test]
 fn shards_have_bounds_on_both_sides() {
-    for (shards, code) in [("0", 78), ("1", 0), ("1024", 0), ("1025", 78)] {
+    for (shards, code) in [("0", 64), ("1", 0), ("1024", 0), ("1025", 64)] {
         let ended = run_to_end(&["--shards", shards, "--print-config"]);
         assert_eq!(ended.code, Some(code), "{shards}: {}", ended.stderr);
+        assert!(code == 0 || ended.stderr.contains("--shards"), "{}", ended.stderr);
     }
+}
+
+#[test]
+fn a_value_out_of_its_range_in_a_file_is_78_with_line_and_key() {
+    for (value, code) in [("0", 78), ("1", 0), ("1024", 0), ("1025", 78)] {
+        let ended = run_with_file(&format!("\nshards = {value}\n"), &["--print-config"]);
+        assert_eq!(ended.code, Some(code), "{value}: {}", ended.stderr);
+        assert!(code == 0 || ended.stderr.contains("edge.toml:2: shards"), "{}", ended.stderr);
+    }
+}
+
+#[test]
+fn an_interval_of_durability_may_be_written_as_a_number() {
+    let ended = run_with_file("durability = 250\n", &["--print-config"]);
+    assert_eq!(ended.code, Some(0), "{}", ended.stderr);
+    assert_eq!(value(&ended.stdout, "durability"), "250");
 }
 
 /// The settings' table of docs/operations.md and the flags are the same set.

@@ -227,3 +227,21 @@ fn connections_that_have_not_said_hello_are_capped_per_address() {
     let (mut bob, _) = Client::join(&gateway.url(), "bob", "phone");
     bob.ping();
 }
+
+#[test]
+fn an_operator_may_allow_fewer_devices_and_members() {
+    let options = ["--devices-max", "2", "--group-members-max", "3"];
+    let gateway = Gateway::start_with(&options);
+    let (mut first, welcome) = Client::join(&gateway.url(), "ann", "first");
+    assert_eq!(welcome["limits"]["devices_max"], 2);
+    assert_eq!(welcome["limits"]["group_members_max"], 3);
+    let (mut second, _) = Client::join(&gateway.url(), "ann", "second");
+    first.ping();
+    let group = |members: &[&str]| json!({"name": "tea", "members": members, "client_msg_id": ids::fresh()});
+    second.ask_for("ack", "create_group", &group(&["bob", "carol"]));
+    assert_eq!(second.error_of("create_group", &group(&["bob", "carol", "dan"])), "too_large");
+    let (mut third, _) = Client::join(&gateway.url(), "ann", "third");
+    assert_eq!(first.closed_within(std::time::Duration::from_secs(10)).code, Some(4403));
+    second.ping();
+    third.ping();
+}
