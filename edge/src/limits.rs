@@ -20,7 +20,7 @@ pub const REQUESTS_IN_FLIGHT_MAX: u8 = 16;
 /// Conversations of one connection whose sends are under way or wait for the retry of a failed one.
 pub const ORDERED_CONVERSATIONS_MAX: usize = 32;
 
-/// Frames that cannot be understood before the connection is closed (4429).
+/// Frames that cannot be read, less the operations since, before the connection is closed (4429).
 pub const BAD_FRAMES_MAX: u8 = 16;
 
 /// Smallest `--group-members-max`: its creator and somebody else.

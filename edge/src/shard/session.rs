@@ -69,6 +69,9 @@ impl Core {
         }
         let phase = &conn.phase;
         match (decoded, phase) {
+            (Err(error), Phase::Established(_)) if error.code() == ErrorCode::UnknownOp => {
+                self.unknown_op(io, id, &error);
+            }
             (Err(error), _) => self.bad_frame(io, id, error.id, &error.answer(), error.code()),
             (
                 Ok(v1::ClientFrame { id: frame, op: Some(v1::Op::Hello(hello)) }),
@@ -91,7 +94,24 @@ impl Core {
         }
     }
 
-    /// Answers a frame that cannot be carried out; too many of them end the connection.
+    /// An operation of a later version: it costs what others cost.
+    fn unknown_op<I: Io>(&mut self, io: &mut I, id: ConnId, error: &FrameError) {
+        if self.take_op_token(io, id) {
+            let answer = ErrorCode::UnknownOp.error_saying(error.to_string());
+            self.answer_error(io, id, error.id, ErrorCode::UnknownOp, answer);
+        } else {
+            self.refuse_op(io, id, error.id, ErrorCode::RateLimited, None);
+        }
+    }
+
+    /// Whether the connection may have one more operation carried out.
+    fn take_op_token<I: Io>(&mut self, io: &mut I, id: ConnId) -> bool {
+        let tick = self.ticks.at(io.now());
+        self.slab.get_mut(id).is_some_and(|conn| conn.ops.take(self.ops, tick))
+    }
+
+    /// Answers a frame that cannot be read, or that comes too early. Too many of them end the
+    /// connection; each operation makes good for one, so that those of a long life do not add up.
     fn bad_frame<I: Io>(
         &mut self,
         io: &mut I,
@@ -310,11 +330,11 @@ impl Core {
 
     /// An operation of an established session.
     fn op<I: Io>(&mut self, io: &mut I, id: ConnId, frame: Option<u64>, mut op: v1::Op<'_>) {
-        let tick = self.ticks.at(io.now());
+        let has_token = self.take_op_token(io, id);
         let wall_ms = (self.clocks.wall_ms)();
         let Some(conn) = self.slab.get_mut(id) else { return };
         let Phase::Established(session) = &conn.phase else { return };
-        let has_token = conn.ops.take(self.ops, tick);
+        conn.bad_frames = conn.bad_frames.saturating_sub(1);
         if matches!(op, v1::Op::Ping(_)) {
             match (has_token, frame) {
                 (false, _) => self.refuse_op(io, id, frame, ErrorCode::RateLimited, None),
@@ -331,9 +351,10 @@ impl Core {
         let route = match route {
             Ok(route) => route,
             Err((code, why)) => {
-                let error = code.error_saying(why);
-                let answer = v1::ServerFrame { id: frame, body: Some(v1::Body::Error(error)) };
-                self.bad_frame(io, id, frame, &answer, code);
+                match has_token {
+                    true => self.answer_error(io, id, frame, code, code.error_saying(why)),
+                    false => self.refuse_op(io, id, frame, ErrorCode::RateLimited, None),
+                }
                 return;
             }
         };

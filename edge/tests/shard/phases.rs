@@ -201,6 +201,45 @@ fn sixteen_bad_frames_are_answered_and_the_next_ends_the_connection() {
 }
 
 #[test]
+fn an_operation_makes_good_for_a_frame_that_cannot_be_read() {
+    for (pings, close) in [(3, None), (2, Some(4429))] {
+        let (mut rig, mut router) = Rig::ready();
+        let (mut client, _) = rig.session(&mut router, "alice");
+        for _ in 0..16 {
+            client.write(Opcode::Text, b"nonsense");
+        }
+        for id in 0..pings {
+            client.say(&json!({"id": id, "ping": {}}));
+        }
+        for _ in 0..3 {
+            client.write(Opcode::Text, b"nonsense");
+        }
+        rig.settle();
+        assert_eq!(client.closed(), close, "{pings} pings");
+    }
+}
+
+#[test]
+fn operations_of_a_later_version_and_wrong_ones_cost_what_others_cost_and_end_nothing() {
+    for op in [json!({"id": 9, "typing": {}}), json!({"id": 9, "history": {"conv": "none"}})] {
+        let mut config = config(Mode::Development);
+        config.ops_burst = 100;
+        let (mut rig, mut router) = Rig::ready_with(config);
+        let (mut client, _) = rig.session(&mut router, "alice");
+        for _ in 0..101 {
+            client.say(&op);
+        }
+        rig.settle();
+        let answers = client.jsons();
+        let codes: Vec<_> = answers.iter().map(error_code).collect();
+        let expected = if op["typing"].is_object() { "unknown_op" } else { "bad_frame" };
+        assert!(codes[..100].iter().all(|code| *code == expected), "{codes:?}");
+        assert_eq!(codes[100..], ["rate_limited"]);
+        assert!(client.is_open());
+    }
+}
+
+#[test]
 fn a_message_of_the_limit_passes_and_a_longer_one_does_not() {
     for (bytes, close) in [(64 * 1024, None), (64 * 1024 + 1, Some(1009))] {
         let (mut rig, mut router) = Rig::ready();
