@@ -20,6 +20,7 @@ struct Arguments {
 enum Command {
     Flood(cli::flood::FloodArguments),
     Echo(cli::echo::EchoArguments),
+    Chat(cli::chat::ChatArguments),
     Idle(cli::idle::IdleArguments),
     Durable(cli::durable::DurableArguments),
     Peers(cli::peers::PeersArguments),
@@ -41,6 +42,7 @@ fn main() -> ExitCode {
         None => cli::tour::main(),
         Some(Command::Flood(flood)) => cli::flood::main(&flood),
         Some(Command::Echo(echo)) => cli::echo::main(&echo),
+        Some(Command::Chat(chat)) => cli::chat::main(&chat),
         Some(Command::Idle(idle)) => cli::idle::main(idle),
         Some(Command::Durable(durable)) => cli::durable::main(durable),
         Some(Command::Peers(peers)) => cli::peers::main(peers),

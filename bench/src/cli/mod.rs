@@ -2,6 +2,7 @@
 //! subcommand; what runs have in common is in [`run`].
 
 pub(crate) mod compare;
+pub(crate) mod chat;
 pub(crate) mod durable;
 pub(crate) mod echo;
 pub(crate) mod flood;

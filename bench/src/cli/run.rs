@@ -292,13 +292,14 @@ fn check_host(plan: &RunPlan, arguments: &RunArguments) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Makes a run and its result. `figures`: those of this kind, from the record.
+/// Makes a run and its result. `figures`: those of this kind, from the record, to which it may add
+/// why it is not valid.
 pub(crate) fn execute<W: Workload + 'static>(
     arguments: &RunArguments,
     errand: Errand,
     thresholds: &[Threshold],
     make: impl Fn(ShardInfo) -> W + Send + Sync + 'static,
-    figures: impl FnOnce(&RunRecord) -> BTreeMap<String, f64>,
+    figures: impl FnOnce(&mut RunRecord) -> BTreeMap<String, f64>,
 ) -> Result<Outcome, Failure> {
     let Errand { kind, plan, arrival, parameters, calibrates } = errand;
     check_host(&plan, arguments)?;
@@ -306,9 +307,10 @@ pub(crate) fn execute<W: Workload + 'static>(
     let own_end = if calibrates { calibrate::measure().ok() } else { None };
     let counters_before = Counters::read();
     let mut live = Live::new(plan.main_metric, arrival, arguments.quiet, interrupt::flag());
-    let record = run_with(&plan, make, &mut live)
+    let mut record = run_with(&plan, make, &mut live)
         .map_err(|error| Failure::Environment(error.to_string()))?;
     live.finish();
+    let figures = figures(&mut record);
     let mut all = arguments.parameters(&plan);
     all.extend(parameters);
     let mut outcome = conclude(
@@ -317,7 +319,7 @@ pub(crate) fn execute<W: Workload + 'static>(
         Circumstances {
             kind,
             parameters: all,
-            figures: figures(&record),
+            figures,
             own_end,
             counters_before: &counters_before,
             stalled: live.stalled,

@@ -9,9 +9,8 @@
 //! the moment at which the last of them has a message can be known.
 
 use super::sizes::GroupSizes;
-use crate::generator::engine::ShardInfo;
 use crate::generator::random::{Random, mix};
-use crate::generator::ClientId;
+use crate::generator::{ClientId, ShardInfo};
 
 /// Keeps the streams of messages, groups and names apart.
 const MESSAGES: u64 = 0x6d65_7373_6167_6573;
@@ -104,14 +103,14 @@ pub struct Cast {
 }
 
 impl Cast {
-    /// The cast of a run, as seen from one of its shards.
+    /// The cast of run `run`, as seen from one of its shards.
     #[must_use]
-    pub fn new(manners: Manners, info: ShardInfo) -> Self {
+    pub fn new(manners: Manners, run: u64, info: ShardInfo) -> Self {
         let mut owned = vec![0; info.shards.max(1) as usize];
         for group in 0..manners.groups {
             owned[(group % manners.users % info.shards) as usize] += 1;
         }
-        let tag = (mix(info.seed, NAMES) >> 32) as u32;
+        let tag = (mix(mix(info.seed, NAMES), run) >> 32) as u32;
         Self { manners, info, tag, owned }
     }
 
@@ -279,7 +278,7 @@ mod tests {
             groups: 230,
             owners_speak: false,
         };
-        Cast::new(manners, ShardInfo { shard, shards, clients: 101 * devices, seed: 7 })
+        Cast::new(manners, 1, ShardInfo { shard, shards, clients: 101 * devices, seed: 7 })
     }
 
     #[test]

@@ -61,8 +61,10 @@ enum State {
 #[derive(Debug, Default)]
 pub struct Outbox {
     messages: VecDeque<Message>,
-    /// Messages made so far.
+    /// Messages of the load made so far.
     pub made: u64,
+    /// Others.
+    pub made_others: u64,
     /// The pause after a failure ends then.
     again_at: Option<Instant>,
     /// Failures without a success between them.

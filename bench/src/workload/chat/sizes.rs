@@ -93,7 +93,10 @@ mod tests {
     fn sizes_are_taken_by_their_shares() {
         let sizes: GroupSizes = "2:50%,10:30%,100:20%".parse().unwrap();
         let at = |fraction| sizes.at(fraction);
-        assert_eq!([at(0.0), at(0.49), at(0.51), at(0.79), at(0.81), at(1.0)], [2, 2, 10, 10, 100, 100]);
+        assert_eq!(
+            [at(0.0), at(0.49), at(0.51), at(0.79), at(0.81), at(1.0)],
+            [2, 2, 10, 10, 100, 100]
+        );
         assert_eq!(sizes.to_string(), "2:50%,10:30%,100:20%");
         assert_eq!((sizes.max(), "7".parse()), (100, Ok(GroupSizes::all(7))));
     }

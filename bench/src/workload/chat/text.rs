@@ -51,7 +51,7 @@ impl Stamp {
     #[must_use]
     pub fn read(text: &str) -> Option<Self> {
         let mut words = text.split(' ');
-        let mut number = |radix_word: Option<&str>| u64::from_str_radix(radix_word?, 16).ok();
+        let number = |word: Option<&str>| u64::from_str_radix(word?, 16).ok();
         if words.next()? != "tb" {
             return None;
         }
