@@ -59,17 +59,20 @@ impl Event {
 #[derive(Clone, Debug, PartialEq)]
 pub enum Step {
     /// It was welcomed on a new connection.
-    Connected,
-    /// It handed a message to the connection.
+    Connected {
+        /// When, Unix milliseconds.
+        time_ms: u64,
+    },
+    /// It handed a message, or a change of a group, to the connection.
     Sent {
         /// The conversation.
         conv: String,
         /// The `client_msg_id`.
         id: String,
-        /// The message's text.
-        text: String,
+        /// What its event must say, as in [`Event::what`].
+        what: Value,
     },
-    /// The message was acknowledged.
+    /// It was acknowledged.
     Acked {
         /// The conversation.
         conv: String,
@@ -80,7 +83,7 @@ pub enum Step {
         /// The server said that it had it already.
         duplicate: bool,
     },
-    /// The message was refused for good.
+    /// It was refused for good.
     Refused {
         /// The conversation.
         conv: String,
@@ -89,8 +92,20 @@ pub enum Step {
         /// The error's code.
         code: String,
     },
-    /// An event reached it, pushed or asked for.
-    Saw(Event),
+    /// It would have changed nothing, and so is no event.
+    Unchanged {
+        /// The conversation.
+        conv: String,
+        /// The `client_msg_id`.
+        id: String,
+    },
+    /// An event reached it.
+    Saw {
+        /// The event.
+        event: Event,
+        /// When it was pushed, Unix milliseconds; none if the client asked for it.
+        pushed_ms: Option<u64>,
+    },
     /// Its cursor moved on to this event.
     Applied {
         /// The conversation.

@@ -6,6 +6,7 @@
 //! - [`client`] is one connection: frames out, frames in.
 //! - [`participant`] is a whole client as the protocol asks for: cursors, holes, resume, retries.
 //! - [`history`] is what participants record, [`checker`] what must hold over it (I1-I4, I8).
+//! - [`run`] lets many participants talk, come and go, and gives their history.
 //! - [`raw`] speaks bytes, for what no proper client would say.
 //! - [`tokens`], [`ids`], [`random`], [`http`]: keys and JWTs, identifiers, seeds, plain requests.
 //!
@@ -25,4 +26,5 @@ pub mod ids;
 pub mod participant;
 pub mod random;
 pub mod raw;
+pub mod run;
 pub mod tokens;

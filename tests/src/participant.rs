@@ -2,8 +2,9 @@
 //!
 //! It keeps a cursor per conversation and moves it over contiguous seqs only; an event beyond
 //! cursor + 1 is a hole, filled by `sync`. It resumes with the cursor of the last welcome whose
-//! changes it has pulled in full. Messages wait in an outbox, are sent in order, several under way,
-//! and are sent again with the same `client_msg_id` until they are acknowledged or refused for good.
+//! changes it has pulled in full. Messages and changes of groups wait in an outbox, are sent in
+//! order, several under way, and are sent again with the same `client_msg_id` until they are
+//! acknowledged or refused for good.
 //! The caller drives it by [`Participant::step`]; nothing here has a thread of its own.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -36,7 +37,10 @@ struct Conversation {
 struct Outgoing {
     conv: String,
     id: String,
-    text: String,
+    op: &'static str,
+    fields: Value,
+    /// What its event will say.
+    what: Value,
     request: Option<u64>,
 }
 
@@ -77,13 +81,60 @@ impl Participant {
         }
     }
 
-    /// Puts a message into the outbox.
+    /// Puts a message to a conversation into the outbox.
     pub fn say(&mut self, conv: &str, text: &str) {
-        let id = ids::message_id(&mut self.random);
-        self.outbox.push(Outgoing { conv: conv.into(), id, text: text.into(), request: None });
+        self.put(conv, "send", json!({"conv": conv, "text": text}), message(text));
     }
 
-    /// Messages not yet acknowledged.
+    /// Puts a message to another user into the outbox.
+    pub fn say_to(&mut self, user: &str, text: &str) {
+        let conv = ids::direct_conversation(&self.user, user);
+        self.put(&conv, "send", json!({"to": user, "text": text}), message(text));
+    }
+
+    /// Puts the adding of a member into the outbox.
+    pub fn add_member(&mut self, conv: &str, user: &str) {
+        let what = json!({"member": {"users": [user], "role": "member"}});
+        self.put(conv, "add_members", json!({"conv": conv, "members": [user]}), what);
+    }
+
+    /// Puts the removal of a member into the outbox.
+    pub fn remove_member(&mut self, conv: &str, user: &str) {
+        let what = json!({"member": {"users": [user], "left": true}});
+        self.put(conv, "remove_members", json!({"conv": conv, "members": [user]}), what);
+    }
+
+    /// Puts the change of a member's role into the outbox.
+    pub fn set_role(&mut self, conv: &str, user: &str, role: &str) {
+        let what = json!({"member": {"users": [user], "role": role}});
+        self.put(conv, "set_role", json!({"conv": conv, "user": user, "role": role}), what);
+    }
+
+    /// Puts the own leaving into the outbox.
+    pub fn leave(&mut self, conv: &str) {
+        let what = json!({"member": {"users": [self.user], "left": true}});
+        self.put(conv, "leave", json!({"conv": conv}), what);
+    }
+
+    fn put(&mut self, conv: &str, op: &'static str, mut fields: Value, what: Value) {
+        let id = ids::message_id(&mut self.random);
+        fields["client_msg_id"] = json!(id);
+        self.outbox.push(Outgoing { conv: conv.into(), id, op, fields, what, request: None });
+    }
+
+    /// Whose device it is.
+    #[must_use]
+    pub fn user(&self) -> &str {
+        &self.user
+    }
+
+    /// What it did and saw so far.
+    #[must_use]
+    pub fn steps(&self) -> &[Step] {
+        &self.history.steps
+    }
+
+    /// What is in the outbox and not yet answered for good.
     #[must_use]
     pub fn waiting(&self) -> usize {
         self.outbox.len()
@@ -119,9 +170,8 @@ impl Participant {
     pub fn finish(&mut self, limit: Duration) {
         let deadline = Instant::now() + limit;
         loop {
-            let late = Instant::now() > deadline;
-            assert!(!late, "{} still waits for {:?}", self.user, self.outbox.first());
             self.step(Duration::from_millis(20));
+            self.assert_in_time(deadline);
             if self.outbox.is_empty() && self.connection.is_some() {
                 match self.pull_everything() {
                     Ok(()) => break,
@@ -130,6 +180,38 @@ impl Participant {
             }
         }
         self.history.caught_up = true;
+    }
+
+    /// Steps until everything is acknowledged or refused for good; panics if that takes longer than
+    /// `limit`.
+    pub fn empty_outbox(&mut self, limit: Duration) {
+        let deadline = Instant::now() + limit;
+        while !self.outbox.is_empty() {
+            self.step(Duration::from_millis(2));
+            self.assert_in_time(deadline);
+        }
+    }
+
+    fn assert_in_time(&self, deadline: Instant) {
+        let late = Instant::now() > deadline;
+        assert!(!late, "{} still waits for {:?}", self.user, self.outbox.first());
+    }
+
+    /// The conversations of its list; panics if the connection is lost meanwhile.
+    #[must_use]
+    pub fn listed(&mut self) -> Vec<String> {
+        let connection = self.connection.as_mut().expect("a connection");
+        let (mut found, mut after) = (Vec::new(), String::new());
+        loop {
+            let asked = json!({"after": after});
+            let page = connection.ask_for("conversations", "conversations", &asked);
+            let items = page["items"].as_array().cloned().unwrap_or_default();
+            found.extend(items.iter().filter_map(|item| item["conv"].as_str().map(str::to_owned)));
+            match page["next"].as_str() {
+                Some(next) if !next.is_empty() => next.clone_into(&mut after),
+                _ => return found,
+            }
+        }
     }
 
     /// What it did and saw.
@@ -181,7 +263,7 @@ impl Participant {
             return Err(Closed { code: None, reason: answer.to_string() });
         };
         self.connection = Some(connection);
-        self.history.steps.push(Step::Connected);
+        self.history.steps.push(Step::Connected { time_ms: ids::now_ms() });
         if welcome["sync"] == "resumed" {
             self.pull_changes(welcome.clone())
         } else {
@@ -266,7 +348,7 @@ impl Participant {
             }
             for event in read_events(page, conv) {
                 let seq = event.seq;
-                self.history.steps.push(Step::Saw(event));
+                self.history.steps.push(Step::Saw { event, pushed_ms: None });
                 self.advance(conv, seq);
             }
             if !page["has_more"].as_bool().unwrap_or(false) {
@@ -318,7 +400,8 @@ impl Participant {
         if let Some(event) = frame.get("event") {
             let event = Event::read(event, "");
             let (conv, seq) = (event.conv.clone(), event.seq);
-            self.history.steps.push(Step::Saw(event));
+            let pushed_ms = Some(ids::now_ms());
+            self.history.steps.push(Step::Saw { event, pushed_ms });
             if self.advance(&conv, seq) {
                 self.pull(&conv)?;
             }
@@ -348,11 +431,10 @@ impl Participant {
             if conversation.failed || under_way >= IN_FLIGHT_MAX {
                 continue;
             }
-            let Outgoing { conv, id, text, .. } = &*message;
-            let fields = json!({"conv": conv, "client_msg_id": id, "text": text});
-            let sent = Step::Sent { conv: conv.clone(), id: id.clone(), text: text.clone() };
+            let Outgoing { conv, id, what, .. } = &*message;
+            let sent = Step::Sent { conv: conv.clone(), id: id.clone(), what: what.clone() };
             self.history.steps.push(sent);
-            message.request = Some(connection.request("send", &fields));
+            message.request = Some(connection.request(message.op, &message.fields));
             under_way += 1;
         }
     }
@@ -384,7 +466,12 @@ impl Participant {
             }
             return Ok(true);
         }
-        let error = answer.get("error").unwrap_or_else(|| panic!("a send got {answer}"));
+        if answer.get("ok").is_some() {
+            let Outgoing { conv, id, .. } = self.outbox.remove(index);
+            self.history.steps.push(Step::Unchanged { conv, id });
+            return Ok(true);
+        }
+        let error = answer.get("error").unwrap_or_else(|| panic!("a request got {answer}"));
         let code = error["code"].as_str().expect("an error has a code");
         let conv = self.outbox[index].conv.clone();
         if RETRIED.contains(&code) {
@@ -398,6 +485,10 @@ impl Participant {
         self.history.steps.push(Step::Refused { conv, id, code: code.into() });
         Ok(true)
     }
+}
+
+fn message(text: &str) -> Value {
+    json!({"message": {"kind": "text", "text": text}})
 }
 
 fn read_events(page: &Value, conv: &str) -> Vec<Event> {

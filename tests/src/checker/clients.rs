@@ -2,6 +2,8 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
+use serde_json::Value;
+
 use super::{Invariant, Logs, Violation, intervals, report};
 use crate::history::{ClientHistory, Event, Step};
 
@@ -38,20 +40,20 @@ fn name(client: &ClientHistory) -> String {
     format!("{}/{}", client.user, client.device)
 }
 
-/// I1, and that what was refused is not there.
+/// I1, and that what was refused, or would have changed nothing, is not there.
 fn check_acknowledged(client: &ClientHistory, logs: &Logs, found: &mut Vec<Violation>) {
-    let mut texts: HashMap<(&str, &str), &str> = HashMap::new();
+    let mut wanted: HashMap<(&str, &str), &Value> = HashMap::new();
     for step in &client.steps {
         match step {
-            Step::Sent { conv, id, text } => {
-                texts.insert((conv, id), text);
+            Step::Sent { conv, id, what } => {
+                wanted.insert((conv, id), what);
             }
             Step::Acked { conv, id, seq, .. } => {
-                let sent = texts.get(&(conv.as_str(), id.as_str())).copied();
+                let sent = wanted.get(&(conv.as_str(), id.as_str())).copied();
                 let kept = event_at(logs, conv, *seq).is_some_and(|event| {
                     event.sender == client.user
                         && event.client_msg_id == *id
-                        && event.text() == sent
+                        && Some(&event.what) == sent
                 });
                 if !kept {
                     let there = event_at(logs, conv, *seq);
@@ -60,21 +62,21 @@ fn check_acknowledged(client: &ClientHistory, logs: &Logs, found: &mut Vec<Viola
                     report(found, Invariant::Durable, what);
                 }
             }
-            Step::Refused { conv, id, .. } => {
+            Step::Refused { conv, id, .. } | Step::Unchanged { conv, id } => {
                 let mut events = logs.get(conv).into_iter().flat_map(BTreeMap::values);
                 if events.any(|event| event.sender == client.user && event.client_msg_id == *id) {
                     let what = format!("{}: {step:?}, but it is in the log", name(client));
                     report(found, Invariant::Once, what);
                 }
             }
-            Step::Connected | Step::Saw(_) | Step::Applied { .. } => {}
+            Step::Connected { .. } | Step::Saw { .. } | Step::Applied { .. } => {}
         }
     }
 }
 
 /// New messages of one connection got their seqs in the order in which they were sent (I2).
 fn check_order_on_connections(client: &ClientHistory, found: &mut Vec<Violation>) {
-    for connection in client.steps.split(|step| *step == Step::Connected) {
+    for connection in client.steps.split(|step| matches!(step, Step::Connected { .. })) {
         let mut new: HashMap<(&str, &str), u64> = HashMap::new();
         for step in connection {
             if let Step::Acked { conv, id, seq, duplicate: false } = step {
@@ -123,7 +125,7 @@ fn check_order_of_device(client: &ClientHistory, logs: &Logs, found: &mut Vec<Vi
 fn check_seen(client: &ClientHistory, logs: &Logs, found: &mut Vec<Violation>) {
     let mut visible: HashMap<&str, Vec<(u64, u64)>> = HashMap::new();
     for step in &client.steps {
-        let Step::Saw(event) = step else { continue };
+        let Step::Saw { event, .. } = step else { continue };
         if event_at(logs, &event.conv, event.seq) != Some(event) {
             let there = event_at(logs, &event.conv, event.seq);
             let what = format!("{} saw {event:?}, the log has {there:?}", name(client));

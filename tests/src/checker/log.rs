@@ -1,6 +1,9 @@
-//! The logs by themselves: one order (I2), each message once (I3), and who was a member when.
+//! The logs by themselves: one order (I2), each message once (I3), who was a member when, and that
+//! only members wrote and read (I8).
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
+
+use serde_json::Value;
 
 use super::{Invariant, Logs, Violation, report};
 use crate::history::{Event, LogView};
@@ -65,16 +68,65 @@ pub(super) fn check_once(logs: &Logs, found: &mut Vec<Violation>) {
     }
 }
 
-/// The ranges of seqs, both ends included, in which `user` was a member; the last is open (to
-/// `u64::MAX`) while they still are. With history "all" each range starts at 1.
+/// Who wrote was a member.
+pub(super) fn check_writers(logs: &Logs, found: &mut Vec<Violation>) {
+    for log in logs.values() {
+        let mut known: HashMap<&str, Vec<(u64, u64)>> = HashMap::new();
+        for event in log.values() {
+            let sender = event.sender.as_str();
+            let ranges = known.entry(sender).or_insert_with(|| memberships(log, sender));
+            if !contain(ranges, event.seq) {
+                let what = format!("{event:?} of somebody who was a member at {ranges:?}");
+                report(found, Invariant::Isolated, what);
+            }
+        }
+    }
+}
+
+/// Who reads a log after the run is a member, and reads from where their last membership shows it;
+/// and every member reads it.
+pub(super) fn check_readers(views: &[LogView], logs: &Logs, found: &mut Vec<Violation>) {
+    let mut readers: HashMap<&str, HashSet<&str>> = HashMap::new();
+    for view in views {
+        readers.entry(&view.conv).or_default().insert(&view.user);
+        let last = intervals(&logs[&view.conv], &view.user).pop();
+        if last != Some((view.min_seq, u64::MAX)) {
+            let (user, conv, from) = (&view.user, &view.conv, view.min_seq);
+            let what = format!("{user} reads {conv} from {from}, but may read {last:?}");
+            report(found, Invariant::Isolated, what);
+        }
+    }
+    for (conv, log) in logs {
+        let named: HashSet<String> = log.values().flat_map(named_users).collect();
+        for user in named.iter().filter(|user| !readers[conv.as_str()].contains(user.as_str())) {
+            if memberships(log, user).last().is_some_and(|(_, to)| *to == u64::MAX) {
+                let what = format!("{user} is a member of {conv} and cannot read it");
+                report(found, Invariant::Contiguous, what);
+            }
+        }
+    }
+}
+
+fn contain(ranges: &[(u64, u64)], seq: u64) -> bool {
+    ranges.iter().any(|(from, to)| (*from..=*to).contains(&seq))
+}
+
+/// The ranges of seqs, both ends included, whose events `user` may be shown; the last is open (to
+/// `u64::MAX`) while they are a member. With history "all" each range starts at 1.
 #[must_use]
 pub fn intervals(log: &BTreeMap<u64, Event>, user: &str) -> Vec<(u64, u64)> {
-    let mut found: Vec<(u64, u64)> = Vec::new();
     let sees_all = log.values().any(|event| event.what["created"]["history"] == "all");
+    let ranges = memberships(log, user).into_iter();
+    ranges.map(|(from, to)| (if sees_all { 1 } else { from }, to)).collect()
+}
+
+/// The ranges of seqs in which `user` was a member, from the event of joining to that of leaving.
+pub(super) fn memberships(log: &BTreeMap<u64, Event>, user: &str) -> Vec<(u64, u64)> {
+    let mut found: Vec<(u64, u64)> = Vec::new();
     for (seq, event) in log {
         let inside = found.last().is_some_and(|(_, end)| *end == u64::MAX);
         match (membership_after(event, user), inside) {
-            (Some(true), false) => found.push((if sees_all { 1 } else { *seq }, u64::MAX)),
+            (Some(true), false) => found.push((*seq, u64::MAX)),
             (Some(false), true) => found.last_mut().expect("inside").1 = *seq,
             _ => {}
         }
@@ -84,10 +136,15 @@ pub fn intervals(log: &BTreeMap<u64, Event>, user: &str) -> Vec<(u64, u64)> {
 
 /// Whether the event makes `user` a member, or no member any more, or says nothing about it.
 fn membership_after(event: &Event, user: &str) -> Option<bool> {
-    if let Some(members) = event.what["created"]["members"].as_array() {
-        return members.iter().any(|member| member["user"] == user).then_some(true);
-    }
-    let change = event.what.get("member")?;
-    let named = change["users"].as_array()?.iter().any(|name| name == user);
-    named.then(|| !change["left"].as_bool().unwrap_or(false))
+    let named = named_users(event).iter().any(|name| name == user);
+    named.then(|| !event.what["member"]["left"].as_bool().unwrap_or(false))
+}
+
+/// Whom an event makes members, or not members.
+fn named_users(event: &Event) -> Vec<String> {
+    let text = |value: &Value| value.as_str().map(str::to_owned);
+    let list = |value: &Value| value.as_array().cloned().unwrap_or_default();
+    let founders = list(&event.what["created"]["members"]);
+    let changed = list(&event.what["member"]["users"]);
+    founders.iter().map(|member| &member["user"]).chain(&changed).filter_map(text).collect()
 }

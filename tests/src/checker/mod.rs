@@ -4,14 +4,16 @@
 //! - I2: a log's seqs are 1, 2, 3 … without gap or repeat and the same for every reader; what one
 //!   device sent to a conversation stands in its order.
 //! - I3: a (conversation, sender, `client_msg_id`) has one seq; every answer to a retry names it.
-//! - I4: a client's cursor moves over a contiguous prefix; all it was shown is in the log; who caught
-//!   up has everything.
-//! - I8: nobody was shown an event of a conversation that they were not a member of at that seq.
+//! - I4: a client's cursor moves over a contiguous prefix; all it was shown is in the log; who
+//!   caught up has everything.
+//! - I8: nobody was shown an event of a conversation, or wrote one, that they were not a member of
+//!   at that seq.
 //!
 //! Membership is taken from the log itself. The log is what all members together read at the end.
 
 mod clients;
 mod log;
+mod pushes;
 #[cfg(test)]
 mod tests;
 
@@ -20,6 +22,7 @@ use std::collections::BTreeMap;
 use crate::history::{Event, History};
 
 pub use log::intervals;
+pub use pushes::{not_pushed, pushed_share};
 
 /// The invariant that a violation breaks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -55,6 +58,8 @@ pub fn check(history: &History) -> Vec<Violation> {
     let logs = log::merge(&history.logs, &mut found);
     log::check_whole(&logs, &mut found);
     log::check_once(&logs, &mut found);
+    log::check_writers(&logs, &mut found);
+    log::check_readers(&history.logs, &logs, &mut found);
     clients::check_answers_agree(&history.clients, &mut found);
     for client in &history.clients {
         clients::check(client, &logs, &mut found);

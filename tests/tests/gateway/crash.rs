@@ -7,8 +7,7 @@ use std::time::Duration;
 use throng_tests::client::Client;
 use throng_tests::gateway::Gateway;
 use throng_tests::random::Random;
-
-use crate::cuts::{Run, assert_run, connections};
+use throng_tests::run::Run;
 
 const KILLS: usize = 8;
 
@@ -17,17 +16,25 @@ fn nothing_acknowledged_is_lost_by_kills_at_random_moments() {
     let mut random = Random::of_this_run();
     let mut gateway =
         Gateway::start_with(&["--shards", "2", "--ops-burst", "60000", "--ops-per-s", "60000"]);
-    let run = Run { users: 16, groups: 5, messages: 120, cut_once_in: 60, pause_ms: 30 };
-    let convs = run.create_groups(&gateway);
-    let senders = run.start(&gateway, &convs, &mut random);
+    let run = Run {
+        users: 16,
+        groups: 5,
+        messages: 120,
+        cut_once_in: 60,
+        pause_ms: 30,
+        listen: Duration::ZERO,
+    };
+    let started = run.start(&gateway, &mut random);
     for _ in 0..KILLS {
         thread::sleep(Duration::from_millis(150 + random.below(500)));
         gateway.kill_and_restart();
     }
-    let history = run.finish(senders, &gateway, &convs);
+    let outcome = started.finish();
     let most_kills = run.users * 2 * (1 + KILLS / 2);
-    assert!(connections(&history) > most_kills, "the run was over before the kills");
-    assert_run(&history, run.sent());
+    assert!(outcome.connections() > most_kills, "the run was over before the kills");
+    outcome.assert_good();
+    let share = outcome.pushed_share();
+    assert!(share > 0.3, "only {share} of what was seen came by push");
 }
 
 #[test]

@@ -1,9 +1,13 @@
 //! Resume: from a cursor, a client learns of everything it missed, also of nothing; a cursor that
 //! cannot be trusted means resync. Never a silent partial replay (I4).
 
+use std::time::Duration;
+
 use serde_json::{Value, json};
 use throng_tests::client::Client;
 use throng_tests::gateway::Gateway;
+
+const CURSOR_BYTES_MAX: usize = 128;
 
 fn resume(gateway: &Gateway, user: &str, device: &str, cursor: &Value) -> (Client, Value) {
     let mut client = Client::connect(&gateway.url()).unwrap();
@@ -111,17 +115,27 @@ fn a_cursor_of_another_log_means_resync() {
 }
 
 #[test]
-fn a_cursor_that_is_no_cursor_means_resync_or_is_refused_but_never_resumes() {
+fn a_cursor_that_is_no_cursor_means_resync() {
     let gateway = Gateway::start();
     let (_ann, welcome) = Client::join(&gateway.url(), "ann", "phone");
     let good = welcome["cursor"].as_str().unwrap().to_owned();
-    let long = "x".repeat(2_000);
-    for cursor in ["x", "\u{0}", &good[1..], &format!("{good}0"), &long] {
-        let mut client = Client::connect(&gateway.url()).unwrap();
-        let answer = client.hello(&json!({"user": "ann", "device": "tablet", "cursor": cursor}));
-        let resync = answer["welcome"]["sync"] == "resync";
-        assert!(resync || answer["error"]["fault"] == "client", "{cursor:?}: {answer}");
+    let longest = "x".repeat(CURSOR_BYTES_MAX);
+    for cursor in ["x", "\u{0}", &good[1..], &format!("{good}0"), &longest] {
+        let (_ann, welcome) = resume(&gateway, "ann", "tablet", &json!(cursor));
+        assert_eq!(welcome["sync"], "resync", "{cursor:?}");
     }
+}
+
+#[test]
+fn a_cursor_that_is_too_long_is_refused() {
+    let gateway = Gateway::start();
+    let mut client = Client::connect(&gateway.url()).unwrap();
+    let cursor = "x".repeat(CURSOR_BYTES_MAX + 1);
+    let answer = client.hello(&json!({"user": "ann", "device": "tablet", "cursor": cursor}));
+    let error = &answer["error"];
+    assert_eq!((&error["code"], &error["fault"]), (&json!("too_large"), &json!("client")));
+    assert_eq!(error["fatal"], true, "{answer}");
+    assert_eq!(client.closed_within(Duration::from_secs(5)).code, Some(4400));
 }
 
 #[test]

@@ -1,9 +1,11 @@
 //! The mutation switch: each function damages a good run in one way and says whether it found a
 //! place to do so.
 
+use std::collections::BTreeMap;
+
 use serde_json::json;
 
-use super::super::Invariant;
+use super::super::{Invariant, intervals};
 use crate::history::{Event, History, LogView, Step};
 
 type Damage = fn(&mut History, u64) -> bool;
@@ -22,7 +24,13 @@ pub(super) const ALL: &[(&str, Damage, &Invariant)] = &[
     ("a text is altered in the log", alter, &Invariant::Durable),
     ("a client is shown another text", alter_for_client, &Invariant::Contiguous),
     ("somebody outside is shown an event", leak, &Invariant::Isolated),
+    ("a member is shown what was before the joining", leak_before, &Invariant::Isolated),
+    ("a member is shown what was after the leaving", leak_after, &Invariant::Isolated),
+    ("a member reads from before the joining", read_before, &Invariant::Isolated),
+    ("a message of somebody outside is in the log", write_outside, &Invariant::Isolated),
+    ("a member finds no log to read", take_view, &Invariant::Contiguous),
     ("a refused message is in the log", refuse_acknowledged, &Invariant::Once),
+    ("what changed nothing is in the log", unchange_acknowledged, &Invariant::Once),
 ];
 
 fn pick<T>(items: &[T], choice: u64) -> Option<&T> {
@@ -40,7 +48,7 @@ fn for_events(history: &mut History, mut change: impl FnMut(&mut Event)) {
     }
     for client in &mut history.clients {
         for step in &mut client.steps {
-            if let Step::Saw(event) = step {
+            if let Step::Saw { event, .. } = step {
                 change(event);
             }
         }
@@ -86,7 +94,7 @@ fn lose_acknowledged_head(history: &mut History, _: u64) -> bool {
     history.logs.retain(|view| view.min_seq < lost);
     for client in &mut history.clients {
         client.steps.retain(|step| match step {
-            Step::Saw(event) => event.seq < lost,
+            Step::Saw { event, .. } => event.seq < lost,
             Step::Applied { seq, .. } => *seq < lost,
             _ => true,
         });
@@ -130,7 +138,7 @@ fn double(history: &mut History, choice: u64) -> bool {
         view.head = seq;
     }
     for client in history.clients.iter_mut().filter(|client| members.contains(&client.user)) {
-        client.steps.push(Step::Saw(copy.clone()));
+        client.steps.push(Step::Saw { event: copy.clone(), pushed_ms: None });
         client.steps.push(Step::Applied { conv: copy.conv.clone(), seq });
     }
     true
@@ -198,7 +206,7 @@ fn two_of_one_connection(history: &History) -> Option<(u64, u64)> {
     let connections = history
         .clients
         .iter()
-        .flat_map(|client| client.steps.split(|step| *step == Step::Connected));
+        .flat_map(|client| client.steps.split(|step| matches!(step, Step::Connected { .. })));
     connections
         .map(|steps| steps.iter().filter_map(new_seq).collect::<Vec<u64>>())
         .find(|seqs| seqs.len() > 1)
@@ -241,7 +249,7 @@ fn alter_for_client(history: &mut History, choice: u64) -> bool {
         .clients
         .iter_mut()
         .flat_map(|client| &mut client.steps)
-        .filter_map(|step| if let Step::Saw(event) = step { Some(event) } else { None })
+        .filter_map(|step| if let Step::Saw { event, .. } = step { Some(event) } else { None })
         .filter(|event| event.text().is_some())
         .collect();
     let length = seen.len() as u64;
@@ -258,9 +266,67 @@ fn leak(history: &mut History, choice: u64) -> bool {
     let mut stranger = history.clients[0].clone();
     stranger.user = "eve".into();
     stranger.caught_up = false;
-    stranger.steps = vec![Step::Connected, Step::Saw(event)];
+    stranger.steps = vec![Step::Connected { time_ms: 1 }, Step::Saw { event, pushed_ms: None }];
     history.clients.push(stranger);
     true
+}
+
+/// Shows a device an event that its user must not see, of those that `is_wanted` takes, given the
+/// user's intervals.
+fn show(history: &mut History, choice: u64, is_wanted: fn(&[(u64, u64)], u64) -> bool) -> bool {
+    let log = whole_log(history);
+    let mut places = Vec::new();
+    for (client, story) in history.clients.iter().enumerate() {
+        let ranges = intervals(&log, &story.user);
+        places.extend(log.keys().filter(|seq| is_wanted(&ranges, **seq)).map(|seq| (client, *seq)));
+    }
+    let Some((client, seq)) = pick(&places, choice).copied() else { return false };
+    let steps = &mut history.clients[client].steps;
+    steps.push(Step::Saw { event: log[&seq].clone(), pushed_ms: None });
+    true
+}
+
+fn whole_log(history: &History) -> BTreeMap<u64, Event> {
+    whole_view(history).events.iter().map(|event| (event.seq, event.clone())).collect()
+}
+
+/// Just before a joining, which is the first or follows a leaving.
+fn leak_before(history: &mut History, choice: u64) -> bool {
+    show(history, choice, |ranges, seq| {
+        let is_outside = !ranges.iter().any(|(from, to)| (*from..=*to).contains(&seq));
+        is_outside && ranges.iter().any(|(from, _)| seq + 1 == *from)
+    })
+}
+
+/// Just after a leaving, which is the last or precedes a joining.
+fn leak_after(history: &mut History, choice: u64) -> bool {
+    show(history, choice, |ranges, seq| {
+        let is_outside = !ranges.iter().any(|(from, to)| (*from..=*to).contains(&seq));
+        is_outside && ranges.iter().any(|(_, to)| *to != u64::MAX && seq == *to + 1)
+    })
+}
+
+fn read_before(history: &mut History, _: u64) -> bool {
+    let log = whole_log(history);
+    let Some(view) = history.logs.iter_mut().find(|view| view.min_seq > 1) else { return false };
+    view.min_seq -= 1;
+    view.events.insert(0, log[&view.min_seq].clone());
+    true
+}
+
+fn write_outside(history: &mut History, choice: u64) -> bool {
+    let Some((.., taken)) = pick(&acknowledged(history), choice).cloned() else { return false };
+    for_events(history, |event| {
+        if event.seq == taken {
+            event.sender = "eve".into();
+        }
+    });
+    true
+}
+
+/// The log stays whole: ann's reading of it is the first.
+fn take_view(history: &mut History, _: u64) -> bool {
+    history.logs.len() > 1 && history.logs.pop().is_some()
 }
 
 fn refuse_acknowledged(history: &mut History, choice: u64) -> bool {
@@ -269,5 +335,14 @@ fn refuse_acknowledged(history: &mut History, choice: u64) -> bool {
     };
     let conv = history.logs[0].conv.clone();
     history.clients[client].steps.push(Step::Refused { conv, id, code: "forbidden".into() });
+    true
+}
+
+fn unchange_acknowledged(history: &mut History, choice: u64) -> bool {
+    let Some((client, _, id, _)) = pick(&acknowledged(history), choice).cloned() else {
+        return false;
+    };
+    let conv = history.logs[0].conv.clone();
+    history.clients[client].steps.push(Step::Unchanged { conv, id });
     true
 }

@@ -7,6 +7,8 @@ use crate::history::{ClientHistory, Event, History, LogView, Step};
 use crate::random::Random;
 
 pub(super) const CONV: &str = "group";
+/// From an event's time to its push.
+pub(super) const PUSH_MS: u64 = 5;
 const USERS: [&str; 4] = ["ann", "bob", "cid", "dot"];
 
 struct Device {
@@ -60,7 +62,7 @@ impl Model {
         let event = Event {
             conv: CONV.into(),
             seq,
-            time_ms: 1_000 + seq / 3,
+            time_ms: 1_000 + seq * 10,
             sender: sender.into(),
             device,
             client_msg_id: id.into(),
@@ -69,13 +71,19 @@ impl Model {
         self.log.push(event);
         for index in (0..self.devices.len()).filter(|index| Some(*index) != by) {
             if self.devices[index].online {
-                self.catch_up(index);
+                let pushed_ms = Some(self.now_ms() + PUSH_MS);
+                self.catch_up(index, pushed_ms);
             }
         }
         seq
     }
 
-    fn catch_up(&mut self, index: usize) {
+    fn now_ms(&self) -> u64 {
+        1_000 + self.log.len() as u64 * 10
+    }
+
+    /// Shows what a device has not seen yet, by push or because it asks.
+    fn catch_up(&mut self, index: usize, pushed_ms: Option<u64>) {
         let device = &mut self.devices[index];
         let user = device.history.user.as_str();
         let Some((_, joined)) = self.members.iter().find(|(member, _)| *member == user) else {
@@ -83,7 +91,7 @@ impl Model {
         };
         let from = device.cursor.max(joined - 1);
         for event in &self.log[usize::try_from(from).unwrap()..] {
-            device.history.steps.push(Step::Saw(event.clone()));
+            device.history.steps.push(Step::Saw { event: event.clone(), pushed_ms });
             device.history.steps.push(Step::Applied { conv: CONV.into(), seq: event.seq });
         }
         device.cursor = self.log.len() as u64;
@@ -106,8 +114,9 @@ impl Model {
 
     fn connect(&mut self, index: usize) {
         self.devices[index].online = true;
-        self.devices[index].history.steps.push(Step::Connected);
-        self.catch_up(index);
+        let connected = Step::Connected { time_ms: self.now_ms() };
+        self.devices[index].history.steps.push(connected);
+        self.catch_up(index, None);
         if let Some((id, text)) = self.devices[index].unacked.take()
             && self.is_member(index)
         {
@@ -139,15 +148,13 @@ impl Model {
 
     fn submit(&mut self, index: usize, id: String, text: String) {
         let user = self.devices[index].history.user.clone();
-        let sent = Step::Sent { conv: CONV.into(), id: id.clone(), text: text.clone() };
+        let what = json!({"message": {"kind": "text", "text": text}});
+        let sent = Step::Sent { conv: CONV.into(), id: id.clone(), what: what.clone() };
         self.devices[index].history.steps.push(sent);
         let known = self.log.iter().find(|event| event.sender == user && event.client_msg_id == id);
         let (seq, duplicate) = match known.map(|event| event.seq) {
             Some(seq) => (seq, true),
-            None => {
-                let what = json!({"message": {"kind": "text", "text": text}});
-                (self.append(&user, &id, what, Some(index)), false)
-            }
+            None => (self.append(&user, &id, what, Some(index)), false),
         };
         if self.random.one_in(5) {
             self.devices[index].online = false;
@@ -165,10 +172,12 @@ impl Model {
 
     fn finish(mut self) -> History {
         for index in 0..self.devices.len() {
-            self.connect(index);
+            if !self.devices[index].online {
+                self.connect(index);
+            }
         }
         for index in 0..self.devices.len() {
-            self.catch_up(index);
+            self.catch_up(index, None);
             self.devices[index].history.caught_up = true;
         }
         let view = |(user, joined): &(&str, u64)| LogView {
