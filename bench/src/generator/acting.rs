@@ -31,7 +31,8 @@ impl<'a, I: Io> Acting<'a, I> {
 
     fn start_one(&mut self, client: ClientId, intended: Instant, flags: u8) {
         let Some(index) = self.engine.info.index(client) else { return };
-        if self.engine.clients[index as usize].phase() == Phase::Idle {
+        let is_idle = self.engine.clients[index as usize].phase() == Phase::Idle;
+        if is_idle && !self.engine.is_stopped {
             self.act(intended);
             self.engine.start_connection(self.io, index, intended, flags);
         }

@@ -53,6 +53,8 @@ pub struct Engine {
     pub(super) connections: usize,
     /// Connections whose WebSocket or TCP close is under way.
     pub(super) closing: usize,
+    /// The measured part is over: nothing is opened any more.
+    pub(super) is_stopped: bool,
 }
 
 impl Engine {
@@ -79,6 +81,7 @@ impl Engine {
             table_max,
             connections: 0,
             closing: 0,
+            is_stopped: false,
         }
     }
 

@@ -93,6 +93,7 @@ impl<W: Workload> Shard<W> {
     pub fn stop<I: Io>(&mut self, io: &mut I) {
         if self.closing_from.is_none() {
             self.workload.stopping(&mut Acting::new(io, &mut self.engine));
+            self.engine.is_stopped = true;
             self.closing_from = Some(0);
         }
     }

@@ -56,7 +56,7 @@ pub trait Workload: Send {
     }
 
     /// The measured part is over: what must still be judged or counted is now. Clients that are
-    /// open are closed by the engine afterwards, and `due` is not called again.
+    /// open are closed by the engine afterwards, none can be opened, and `due` is not called again.
     fn stopping(&mut self, turn: &mut dyn Turn) {
         let _ = turn;
     }
