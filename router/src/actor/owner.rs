@@ -23,7 +23,7 @@ use crate::link::queue::{Links, Replies, Reply};
 use crate::metrics::OwnerStats;
 use crate::owner::{
     Asker, Connection, Delivery, Head, Key, Loaded, Named, Now, Op, Output, Owner, Refusal,
-    Request, Settings,
+    Request, Settings, Term,
 };
 
 /// Where the head of a conversation is told.
@@ -44,13 +44,13 @@ pub(crate) enum OwnerMessage {
 
 /// What became of something that the actor began. As many as there are things under way.
 enum Became {
-    Loaded(ConvId, Option<Loaded>),
-    Rows(ConvId, u64, Option<Vec<Row>>),
-    Counted(ConvId, UserId, Option<usize>),
-    Watermarks(ConvId, Option<Vec<(UserId, Watermarks)>>),
+    Loaded(ConvId, Term, Option<Loaded>),
+    Rows(ConvId, Term, u64, Option<Vec<Row>>),
+    Counted(ConvId, Term, UserId, Option<usize>),
+    Watermarks(ConvId, Term, Option<Vec<(UserId, Watermarks)>>),
     Appended(Vec<(Tag, AppendOutcome)>),
     Fenced(FenceOutcome),
-    Projected(Vec<ConvId>),
+    Projected(Vec<(ConvId, Term)>),
 }
 
 /// What an owner actor is made of.
@@ -77,7 +77,7 @@ struct Work<S> {
     outcomes: Outcomes,
     replies: Replies,
     deliveries: Vec<Delivery>,
-    projected: Vec<ConvId>,
+    projected: Vec<(ConvId, Term)>,
     projections: Vec<Projection>,
     closed: Vec<DirtyWindow>,
     heads: HashMap<u64, HeadAnswer>,
@@ -208,10 +208,16 @@ impl<S: Store> Work<S> {
     fn became(&mut self, became: Became, out: &mut Vec<Output>) {
         let now = self.now();
         match became {
-            Became::Loaded(conv, loaded) => self.owner.loaded(now, conv, loaded, out),
-            Became::Rows(conv, read, rows) => self.owner.rows(now, conv, read, rows, out),
-            Became::Counted(conv, user, count) => self.owner.counted(now, conv, user, count, out),
-            Became::Watermarks(conv, found) => self.owner.watermarks(now, conv, found, out),
+            Became::Loaded(conv, term, loaded) => self.owner.loaded(now, conv, term, loaded, out),
+            Became::Rows(conv, term, read, rows) => {
+                self.owner.rows(now, conv, term, read, rows, out);
+            }
+            Became::Counted(conv, term, user, count) => {
+                self.owner.counted(now, conv, term, user, count, out);
+            }
+            Became::Watermarks(conv, term, found) => {
+                self.owner.watermarks(now, conv, term, found, out);
+            }
             Became::Appended(outcomes) => {
                 for (tag, outcome) in outcomes {
                     self.owner.appended(now, tag, outcome, out);
@@ -219,8 +225,8 @@ impl<S: Store> Work<S> {
             }
             Became::Fenced(outcome) => self.owner.fenced(now, outcome, out),
             Became::Projected(convs) => {
-                for conv in convs {
-                    self.owner.projected(now, conv, out);
+                for (conv, term) in convs {
+                    self.owner.projected(now, conv, term, out);
                 }
             }
         }
@@ -285,23 +291,23 @@ impl<S: Store> Work<S> {
 
     fn output(&mut self, output: Output, more: &mut Vec<Output>) {
         match output {
-            Output::Load(conv) => self.load(conv),
-            Output::Read { conv, read, range, limit } => {
+            Output::Load { conv, term } => self.load(conv, term),
+            Output::Read { conv, term, read, range, limit } => {
                 let store = self.store.clone();
                 self.begin(async move {
                     let rows = told(store.range(conv, range, limit).await);
-                    Became::Rows(conv, read, rows)
+                    Became::Rows(conv, term, read, rows)
                 });
             }
-            Output::Count { conv, user } => self.count(conv, user),
-            Output::Watermarks { conv, users } => self.watermarks(conv, users),
+            Output::Count { conv, term, user } => self.count(conv, term, user),
+            Output::Watermarks { conv, term, users } => self.watermarks(conv, term, users),
             Output::Append { append, tag } => {
                 if self.store.append(append, tag, &self.outcomes).is_err() {
                     self.owner.append_busy(self.now(), tag, more);
                 }
             }
-            Output::Project { conv, projections } => {
-                self.projected.push(conv);
+            Output::Project { conv, term, projections } => {
+                self.projected.push((conv, term));
                 self.projections.extend(projections);
             }
             Output::Answer { key, body, refusal } => {
@@ -335,24 +341,28 @@ impl<S: Store> Work<S> {
         });
     }
 
-    fn load(&self, conv: ConvId) {
+    fn load(&self, conv: ConvId, term: Term) {
         let store = self.store.clone();
         self.begin(async move {
             let loaded = load(&store, conv).await;
-            Became::Loaded(conv, told(loaded))
+            Became::Loaded(conv, term, told(loaded))
         });
     }
 
-    fn count(&self, conv: ConvId, user: UserId) {
+    fn count(&self, conv: ConvId, term: Term, user: UserId) {
         let store = self.store.clone();
-        self.begin(async move { Became::Counted(conv, user, told(count(&store, user).await)) });
+        self.begin(async move {
+            let count = told(count(&store, user).await);
+            Became::Counted(conv, term, user, count)
+        });
     }
 
-    fn watermarks(&self, conv: ConvId, users: Vec<UserId>) {
+    fn watermarks(&self, conv: ConvId, term: Term, users: Vec<UserId>) {
         let store = self.store.clone();
         self.begin(async move {
             let found = told(store.watermarks(conv, users.clone()).await);
-            Became::Watermarks(conv, found.map(|found| users.into_iter().zip(found).collect()))
+            let found = found.map(|found| users.into_iter().zip(found).collect());
+            Became::Watermarks(conv, term, found)
         });
     }
 

@@ -18,15 +18,17 @@ use super::senders::Senders;
 use super::tail::Tail;
 use super::windows::Windows;
 use super::writing::Batch;
-use super::{Delivery, Output};
+use super::{Delivery, Output, Term};
 use crate::limits;
 
 /// What a conversation works with during one call.
 pub(crate) struct Turn<'t> {
     /// The time.
     pub(crate) now: Now,
-    /// Our term in the conversation's partition.
+    /// Our epoch in the conversation's partition.
     pub(crate) epoch: Epoch,
+    /// What is asked now is to be answered in this holding of the partition.
+    pub(crate) term: Term,
     /// The owner's settings.
     pub(crate) settings: &'t Settings,
     /// What is to be done.
@@ -122,7 +124,7 @@ pub(crate) struct Conversation {
 impl Conversation {
     /// Begins to load.
     pub(crate) fn new(id: ConvId, partition: PartitionId, turn: &mut Turn<'_>) -> Self {
-        turn.out.push(Output::Load(id));
+        turn.out.push(Output::Load { conv: id, term: turn.term });
         turn.under_way.loads += 1;
         turn.counters.loads += 1;
         Self {
@@ -225,7 +227,7 @@ impl Conversation {
         turn.counters.reads += 1;
         turn.under_way.reads += 1;
         let (conv, read, limit) = (self.id, self.last_read, limit.into());
-        turn.out.push(Output::Read { conv, read, range, limit });
+        turn.out.push(Output::Read { conv, term: turn.term, read, range, limit });
         self.last_read
     }
 
@@ -262,7 +264,7 @@ impl Conversation {
         }
         let mut work = std::mem::take(&mut self.pending);
         let projections = work.projections(self.id, turn.now.moment_ms);
-        turn.out.push(Output::Project { conv: self.id, projections });
+        turn.out.push(Output::Project { conv: self.id, term: turn.term, projections });
         self.running = Some(work);
     }
 

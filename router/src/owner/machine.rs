@@ -10,7 +10,7 @@ use super::cache::Cache;
 use super::conversation::{Conversation, Turn};
 use super::request::{Now, Refusal, Request};
 use super::windows::Windows;
-use super::{Loaded, Output};
+use super::{Loaded, Output, Term};
 use crate::limits::{self, Limits};
 use crate::partition::partition_of;
 
@@ -93,11 +93,19 @@ pub(crate) struct UnderWay {
     pub(crate) reads: usize,
 }
 
+/// A partition that is ours.
+#[derive(Clone, Copy, Debug)]
+struct Holding {
+    epoch: Epoch,
+    term: Term,
+}
+
 /// Owner of the conversations of some partitions.
 #[derive(Debug)]
 pub struct Owner {
     settings: Settings,
-    epochs: HashMap<PartitionId, Epoch>,
+    holdings: HashMap<PartitionId, Holding>,
+    last_term: u64,
     cache: Cache,
     windows: Windows,
     /// Appends in flight.
@@ -119,7 +127,8 @@ impl Owner {
     pub fn new(settings: Settings) -> Self {
         Self {
             settings,
-            epochs: HashMap::new(),
+            holdings: HashMap::new(),
+            last_term: 0,
             cache: Cache::default(),
             windows: Windows::default(),
             tags: HashMap::new(),
@@ -134,30 +143,34 @@ impl Owner {
         }
     }
 
-    /// The partition is ours from this term on.
+    /// The partition is ours from now on: one that we never had, or have lost.
     pub fn take(&mut self, partition: PartitionId, epoch: Epoch) {
-        self.epochs.insert(partition, epoch);
+        self.last_term += 1;
+        let holding = Holding { epoch, term: Term(self.last_term) };
+        self.holdings.insert(partition, holding);
     }
 
     /// Takes a request.
     pub fn request(&mut self, now: Now, conv: ConvId, request: Request, out: &mut Vec<Output>) {
-        if !self.owns(conv) {
+        let Some(holding) = self.holding(conv) else {
             return request.refuse(Refusal::Unavailable, out);
-        }
+        };
         if self.under_way.loads >= limits::LOADS_MAX && !self.cache.has(conv) {
             self.counters.overloaded += 1;
             return request.refuse(Refusal::Overloaded, out);
         }
-        self.with_loaded(now, conv, out, |conversation, turn| conversation.request(request, turn));
+        self.with_loaded(now, conv, holding, out, |conversation, turn| {
+            conversation.request(request, turn);
+        });
     }
 
     /// The after-work of an earlier owner is to be done again: loads the conversation, which brings
     /// its projections up to date. Answered with [`Output::Recovered`].
     pub fn recover(&mut self, now: Now, conv: ConvId, out: &mut Vec<Output>) {
-        if !self.owns(conv) {
-            return out.push(Output::Recovered { conv, done: false });
+        match self.holding(conv) {
+            Some(holding) => self.with_loaded(now, conv, holding, out, Conversation::recover),
+            None => out.push(Output::Recovered { conv, done: false }),
         }
-        self.with_loaded(now, conv, out, Conversation::recover);
     }
 
     /// Answer to [`Output::Load`]; `None` if the store did not say.
@@ -165,11 +178,12 @@ impl Owner {
         &mut self,
         now: Now,
         conv: ConvId,
+        term: Term,
         loaded: Option<Loaded>,
         out: &mut Vec<Output>,
     ) {
         self.under_way.loads = self.under_way.loads.saturating_sub(1);
-        self.with(now, conv, out, |conversation, turn| conversation.loaded(loaded, turn));
+        self.answer(now, conv, term, out, |conversation, turn| conversation.loaded(loaded, turn));
     }
 
     /// Answer to [`Output::Read`]; `None` if the store did not say.
@@ -177,12 +191,13 @@ impl Owner {
         &mut self,
         now: Now,
         conv: ConvId,
+        term: Term,
         read: u64,
         rows: Option<Vec<Row>>,
         out: &mut Vec<Output>,
     ) {
         self.under_way.reads = self.under_way.reads.saturating_sub(1);
-        self.with(now, conv, out, |conversation, turn| conversation.rows(read, rows, turn));
+        self.answer(now, conv, term, out, |conversation, turn| conversation.rows(read, rows, turn));
     }
 
     /// Answer to [`Output::Count`]; `None` if the store did not say.
@@ -190,11 +205,14 @@ impl Owner {
         &mut self,
         now: Now,
         conv: ConvId,
+        term: Term,
         user: UserId,
         count: Option<usize>,
         out: &mut Vec<Output>,
     ) {
-        self.with(now, conv, out, |conversation, turn| conversation.counted(user, count, turn));
+        self.answer(now, conv, term, out, |conversation, turn| {
+            conversation.counted(user, count, turn)
+        });
     }
 
     /// Answer to [`Output::Watermarks`]; `None` if the store did not say.
@@ -202,10 +220,13 @@ impl Owner {
         &mut self,
         now: Now,
         conv: ConvId,
+        term: Term,
         found: Option<Vec<(UserId, Watermarks)>>,
         out: &mut Vec<Output>,
     ) {
-        self.with(now, conv, out, |conversation, turn| conversation.watermarks(found, turn));
+        self.answer(now, conv, term, out, |conversation, turn| {
+            conversation.watermarks(found, turn)
+        });
     }
 
     /// Answer to [`Output::Append`].
@@ -225,8 +246,8 @@ impl Owner {
     }
 
     /// Answer to [`Output::Project`]: applied.
-    pub fn projected(&mut self, now: Now, conv: ConvId, out: &mut Vec<Output>) {
-        self.with(now, conv, out, Conversation::projected);
+    pub fn projected(&mut self, now: Now, conv: ConvId, term: Term, out: &mut Vec<Output>) {
+        self.answer(now, conv, term, out, Conversation::projected);
     }
 
     /// End of a turn: begins the after-work of what was committed in it.
@@ -260,7 +281,7 @@ impl Owner {
             }
             FenceOutcome::Unknown => self.fence.extend(waited),
             FenceOutcome::Fenced => {
-                let all: Vec<PartitionId> = self.epochs.keys().copied().collect();
+                let all: Vec<PartitionId> = self.holdings.keys().copied().collect();
                 for partition in all {
                     self.lose(now, partition, out);
                 }
@@ -309,13 +330,29 @@ impl Owner {
         out: &mut Vec<Output>,
         work: impl FnOnce(&mut Conversation, &mut Turn<'_>),
     ) {
-        if let Some(conversation) = self.cache.take(conv) {
-            self.work(now, conv, Some(conversation), out, work);
+        if let Some(holding) = self.holding(conv)
+            && let Some(conversation) = self.cache.take(conv)
+        {
+            self.work(now, conv, holding, Some(conversation), out, work);
         }
     }
 
-    fn owns(&self, conv: ConvId) -> bool {
-        self.epochs.contains_key(&partition_of(&conv.0))
+    /// As [`Owner::with`], for what the store answers: only in the term in which it was asked.
+    fn answer(
+        &mut self,
+        now: Now,
+        conv: ConvId,
+        term: Term,
+        out: &mut Vec<Output>,
+        work: impl FnOnce(&mut Conversation, &mut Turn<'_>),
+    ) {
+        if self.holding(conv).is_some_and(|holding| holding.term == term) {
+            self.with(now, conv, out, work);
+        }
+    }
+
+    fn holding(&self, conv: ConvId) -> Option<Holding> {
+        self.holdings.get(&partition_of(&conv.0)).copied()
     }
 
     /// As [`Owner::with`], and loads it if it is not in memory.
@@ -323,27 +360,28 @@ impl Owner {
         &mut self,
         now: Now,
         conv: ConvId,
+        holding: Holding,
         out: &mut Vec<Output>,
         work: impl FnOnce(&mut Conversation, &mut Turn<'_>),
     ) {
         let conversation = self.cache.take(conv);
-        self.work(now, conv, conversation, out, work);
+        self.work(now, conv, holding, conversation, out, work);
     }
 
     fn work(
         &mut self,
         now: Now,
         conv: ConvId,
+        holding: Holding,
         conversation: Option<Box<Conversation>>,
         out: &mut Vec<Output>,
         work: impl FnOnce(&mut Conversation, &mut Turn<'_>),
     ) {
         let partition = partition_of(&conv.0);
-        let epoch = self.epochs.get(&partition).copied().unwrap_or(0);
         let begun = out.len();
         let bytes = self.cache.bytes() + conversation.as_ref().map_or(0, |it| it.bytes());
         let known_ids_age_ms = self.known_ids_age_ms(bytes);
-        let mut turn = self.turn(now, epoch, out);
+        let mut turn = self.turn(now, holding, out);
         turn.known_ids_age_ms = known_ids_age_ms;
         let mut conversation =
             conversation.unwrap_or_else(|| Box::new(Conversation::new(conv, partition, &mut turn)));
@@ -373,11 +411,13 @@ impl Owner {
         }
     }
 
-    /// What one conversation works with, under our term `epoch` in its partition.
-    fn turn<'t>(&'t mut self, now: Now, epoch: Epoch, out: &'t mut Vec<Output>) -> Turn<'t> {
+    /// What one conversation works with.
+    fn turn<'t>(&'t mut self, now: Now, holding: Holding, out: &'t mut Vec<Output>) -> Turn<'t> {
+        let Holding { epoch, term } = holding;
         Turn {
             now,
             epoch,
+            term,
             settings: &self.settings,
             out,
             windows: &mut self.windows,
@@ -402,17 +442,21 @@ impl Owner {
 
     /// Gives a partition up: a newer owner has it, or the outcome of an append cannot be found out.
     fn lose(&mut self, now: Now, partition: PartitionId, out: &mut Vec<Output>) {
-        let Some(epoch) = self.epochs.remove(&partition) else { return };
+        let Some(holding) = self.holdings.remove(&partition) else { return };
         self.windows.lose(partition);
-        let convs = self.cache.ids(|conv| partition_of(&conv.0) == partition);
-        self.busy.retain(|conv| partition_of(&conv.0) != partition);
+        let lost = |conv: &ConvId| partition_of(&conv.0) == partition;
+        let convs = self.cache.ids(|conv| lost(&conv));
+        self.busy.retain(|conv| !lost(conv));
+        // A fence read that has begun must not answer for what is loaded after it.
+        self.fence.retain(|conv| !lost(conv));
+        self.fencing.retain(|conv| !lost(conv));
         let conversations: Vec<_> =
             convs.iter().filter_map(|conv| self.cache.take(*conv)).collect();
-        let mut turn = self.turn(now, epoch, out);
+        let mut turn = self.turn(now, holding, out);
         for conversation in conversations {
             conversation.lose(&mut turn);
         }
-        self.tags.retain(|_, conv| partition_of(&conv.0) != partition);
+        self.tags.retain(|_, conv| !lost(conv));
         out.push(Output::Lost(partition));
     }
 }

@@ -104,7 +104,7 @@ impl Conversation {
         self.marks.reading = true;
         turn.counters.reads += 1;
         let users = std::mem::take(&mut self.marks.wanted).into_iter().collect();
-        turn.out.push(Output::Watermarks { conv: self.id, users });
+        turn.out.push(Output::Watermarks { conv: self.id, term: turn.term, users });
     }
 
     /// What the store has of users; `None` if it did not say.

@@ -18,6 +18,8 @@
 //!   the partition is given up with everything in it.
 //! - Within one connection and conversation, writes succeed in the order they were numbered.
 //! - Membership, roles, names and watermark ordinals are functions of the log.
+//! - What was asked in one [`Term`] is not answered in another: a partition may be lost and taken
+//!   again while the store still works for the first time.
 
 mod after;
 mod cache;
@@ -55,15 +57,27 @@ use throng_store::{
     Row, Seq, Tag, UserId,
 };
 
+/// One holding of a partition, from [`Owner::take`] until it is lost: given with what the store is
+/// asked, and to be given back with the answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Term(u64);
+
 /// What an actor is to do.
 #[derive(Debug)]
 pub enum Output {
     /// Read a conversation; answer with [`Owner::loaded`].
-    Load(ConvId),
+    Load {
+        /// Which.
+        conv: ConvId,
+        /// To be given back.
+        term: Term,
+    },
     /// Read rows; answer with [`Owner::rows`].
     Read {
         /// Of this conversation.
         conv: ConvId,
+        /// To be given back.
+        term: Term,
         /// To be given back.
         read: u64,
         /// Which rows.
@@ -75,6 +89,8 @@ pub enum Output {
     Count {
         /// For this conversation, which the user is about to create.
         conv: ConvId,
+        /// To be given back.
+        term: Term,
         /// Whose.
         user: UserId,
     },
@@ -82,6 +98,8 @@ pub enum Output {
     Watermarks {
         /// In this conversation.
         conv: ConvId,
+        /// To be given back.
+        term: Term,
         /// Whose.
         users: Vec<UserId>,
     },
@@ -96,6 +114,8 @@ pub enum Output {
     Project {
         /// Of this conversation.
         conv: ConvId,
+        /// To be given back.
+        term: Term,
         /// In this order.
         projections: Vec<Projection>,
     },

@@ -400,7 +400,8 @@ impl Conversation {
             }
             Lookup::Count => {
                 self.lookup = Some(0);
-                turn.out.push(Output::Count { conv: self.id, user: request.asker.user.id });
+                let user = request.asker.user.id;
+                turn.out.push(Output::Count { conv: self.id, term: turn.term, user });
             }
         }
     }

@@ -2,18 +2,18 @@
 
 mod asking;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 
 use throng_store::{
-    Append, AppendOutcome, ConvId, ConvRow, FenceOutcome, MemberRow, PageLimit, Projection, Range,
-    Row, Seq, Tag, UserId, Watermarks,
+    Append, AppendOutcome, ConvId, ConvRow, FenceOutcome, MemberRow, PageLimit, PartitionId,
+    Projection, Range, Row, Seq, Tag, UserId, Watermarks,
 };
 use throng_wire::{Protobuf, id, v1};
 
 use super::event::{self, user_id};
 use super::{
     Adopt, Asker, Connection, Delivery, Head, Key, Loaded, Named, Now, Op, Order, Output, Owner,
-    Refusal, Request, Settings, What, Write,
+    Refusal, Request, Settings, Term, What, Write,
 };
 use crate::limits::{Limits, TAIL};
 use crate::partition::partition_of;
@@ -87,6 +87,7 @@ pub(crate) enum Ending {
 pub(crate) struct Bench {
     pub(crate) owner: Owner,
     epoch: u32,
+    owned: HashSet<PartitionId>,
     pub(crate) now: Now,
     pub(crate) rows: HashMap<ConvId, Vec<Row>>,
     pub(crate) convs: HashMap<ConvId, ConvRow>,
@@ -94,7 +95,7 @@ pub(crate) struct Bench {
     pub(crate) marks: HashMap<(ConvId, UserId), Watermarks>,
     pub(crate) projected: Vec<Projection>,
     pub(crate) appends: Vec<(Tag, Append)>,
-    pub(crate) projecting: Vec<ConvId>,
+    pub(crate) projecting: Vec<(ConvId, Term)>,
     pub(crate) answers: HashMap<u64, v1::Body<'static>>,
     pub(crate) refusals: HashMap<u64, Refusal>,
     pub(crate) heads: HashMap<u64, Result<Head, Refusal>>,
@@ -111,9 +112,9 @@ pub(crate) struct Bench {
     pub(crate) fence: FenceOutcome,
     /// Reads and loads fail.
     pub(crate) deaf: bool,
-    /// Reads of rows wait to be answered by hand.
+    /// What is read waits to be answered by hand.
     pub(crate) slow: bool,
-    pub(crate) waiting_reads: Vec<(ConvId, u64)>,
+    pub(crate) questions: VecDeque<Output>,
     request: u64,
     msg: u64,
 }
@@ -131,6 +132,7 @@ impl Bench {
         Self {
             owner: Owner::new(settings),
             epoch: EPOCH,
+            owned: HashSet::new(),
             now: Now { wall_ms: START_MS, moment_ms: START_MS, mono_ms: 1_000 },
             rows: HashMap::new(),
             convs: HashMap::new(),
@@ -153,7 +155,7 @@ impl Bench {
             fence: FenceOutcome::Held,
             deaf: false,
             slow: false,
-            waiting_reads: Vec::new(),
+            questions: VecDeque::new(),
             request: 0,
             msg: 0,
         }
@@ -164,15 +166,23 @@ impl Bench {
         let limits = Limits::default();
         self.owner = Owner::new(Settings { limits, adopt: Adopt::AsIs });
         self.epoch += 1;
+        self.owned.clear();
         self.appends.clear();
         self.projecting.clear();
     }
 
     /// The conversation's partition is ours, unless we lost one.
     fn own(&mut self, conv: ConvId) {
-        if self.lost == 0 {
-            self.owner.take(partition_of(&conv.0), self.epoch);
+        let partition = partition_of(&conv.0);
+        if self.lost == 0 && self.owned.insert(partition) {
+            self.owner.take(partition, self.epoch);
         }
+    }
+
+    /// What was lost is ours again, in a later epoch.
+    pub(crate) fn take_again(&mut self, conv: ConvId) {
+        self.epoch += 2;
+        self.owner.take(partition_of(&conv.0), self.epoch);
     }
 
     /// The after-work of an earlier owner is to be done again.
@@ -270,19 +280,28 @@ impl Bench {
         append
     }
 
-    /// The oldest read of rows fails, by hand.
-    pub(crate) fn end_read(&mut self) {
-        let (conv, read) = self.waiting_reads.remove(0);
+    /// The oldest question is answered with what the store has, by hand.
+    pub(crate) fn end_question(&mut self) {
+        let question = self.questions.pop_front().expect("nothing was asked");
         let mut out = Vec::new();
-        self.owner.rows(self.now, conv, read, None, &mut out);
+        self.slow = false;
+        self.output(question, &mut out);
+        self.slow = true;
         self.run(out);
+    }
+
+    /// The store does not answer the oldest question, by hand.
+    pub(crate) fn fail_question(&mut self) {
+        self.deaf = true;
+        self.end_question();
+        self.deaf = false;
     }
 
     /// The projections under way are applied, by hand.
     pub(crate) fn end_projections(&mut self) {
         let mut out = Vec::new();
-        for conv in std::mem::take(&mut self.projecting) {
-            self.owner.projected(self.now, conv, &mut out);
+        for (conv, term) in std::mem::take(&mut self.projecting) {
+            self.owner.projected(self.now, conv, term, &mut out);
         }
         self.run(out);
     }
@@ -294,39 +313,46 @@ impl Bench {
     fn output(&mut self, output: Output, out: &mut Vec<Output>) {
         let now = self.now;
         match output {
-            Output::Load(conv) => {
-                let loaded = (!self.deaf).then(|| self.loaded(conv));
-                self.owner.loaded(now, conv, loaded, out);
+            Output::Load { .. }
+            | Output::Read { .. }
+            | Output::Count { .. }
+            | Output::Watermarks { .. }
+                if self.slow =>
+            {
+                self.questions.push_back(output);
             }
-            Output::Read { conv, read, .. } if self.slow => self.waiting_reads.push((conv, read)),
-            Output::Read { conv, read, range, limit } => {
+            Output::Load { conv, term } => {
+                let loaded = (!self.deaf).then(|| self.loaded(conv));
+                self.owner.loaded(now, conv, term, loaded, out);
+            }
+            Output::Read { conv, term, read, range, limit } => {
                 self.reads += 1;
                 let rows = (!self.deaf).then(|| self.range(conv, range, limit));
                 self.rows_read += rows.as_ref().map_or(0, Vec::len);
-                self.owner.rows(now, conv, read, rows, out);
+                self.owner.rows(now, conv, term, read, rows, out);
             }
-            Output::Count { conv, user } => {
+            Output::Count { conv, term, user } => {
                 let count = (!self.deaf).then_some(self.conversations);
-                self.owner.counted(now, conv, user, count, out);
+                self.owner.counted(now, conv, term, user, count, out);
             }
-            Output::Watermarks { conv, users } => {
+            Output::Watermarks { conv, term, users } => {
                 self.reads += 1;
                 let of = |user| self.marks.get(&(conv, user)).copied().unwrap_or_default();
                 let found = users.into_iter().map(|user| (user, of(user))).collect();
-                self.owner.watermarks(now, conv, (!self.deaf).then_some(found), out);
+                self.owner.watermarks(now, conv, term, (!self.deaf).then_some(found), out);
             }
             Output::Append { append, tag } if self.smooth => {
                 self.write(&append);
                 self.owner.appended(now, tag, AppendOutcome::Ok, out);
             }
             Output::Append { append, tag } => self.appends.push((tag, append)),
-            Output::Project { conv, projections } => {
+            Output::Project { conv, term, projections } => {
                 self.apply(&projections);
                 self.projected.extend(projections);
                 if self.smooth {
-                    self.owner.projected(now, conv, out);
+                    self.owner.projected(now, conv, term, out);
                 } else {
-                    self.projecting.push(conv);
+                    self.projecting.push((conv, term));
                 }
             }
             Output::Answer { key, body, refusal } => self.answered(key, &body, refusal),

@@ -7,8 +7,8 @@ use crate::limits::{
     SCAN_PAGE_ROWS,
 };
 use crate::owner::known::{KnownIds, Verdict};
-use crate::owner::testing::{Bench, START_MS, message, msg_id, named, phone, row_of};
-use crate::owner::{Adopt, Asker, Key, Now, Op, Output, Owner, Refusal, Request, Settings};
+use crate::owner::testing::{Bench, START_MS, message, msg_id, row_of};
+use crate::owner::{Adopt, Op, Refusal, Settings};
 
 const CACHE_BYTES: usize = 64 * 1024;
 
@@ -184,36 +184,20 @@ fn as_many_young_ids_as_memory_is_for_stay_and_one_more_takes_the_place_of_the_o
 
 #[test]
 fn as_many_conversations_are_loaded_at_a_time_as_allowed_and_not_one_more() {
-    let settings = Settings { limits: Limits::default(), adopt: Adopt::AsIs };
-    let mut owner = Owner::new(settings);
-    let now = Now { wall_ms: START_MS, moment_ms: START_MS, mono_ms: 1_000 };
     let conv = |number: u64| {
         let mut id = [7; 16];
         id[8..].copy_from_slice(&number.to_be_bytes());
         ConvId(id)
     };
-    let mut asked = 0;
-    let mut ask = |owner: &mut Owner, conv: ConvId| {
-        asked += 1;
-        owner.take(crate::partition::partition_of(&conv.0), 5);
-        let asker = Asker { user: named("bob"), device: "phone".into(), connection: phone("bob") };
-        let key = Key { link: 1, part: 0, request: asked };
-        let op = Op::Members { after: None, limit: 9 };
-        let mut out = Vec::new();
-        let request = Request { key, asker, order: None, deadline_ms: 9_000, op };
-        owner.request(now, conv, request, &mut out);
-        match out.first() {
-            Some(Output::Load(_)) => "loads",
-            Some(Output::Answer { refusal: Some(Refusal::Overloaded), .. }) => "overloaded",
-            None => "waits",
-            other => panic!("not expected: {other:?}"),
-        }
+    let mut bench = Bench::new();
+    bench.slow = true;
+    let is_refused = |bench: &mut Bench, number| {
+        let request = bench.ask("bob", conv(number), Op::Head { event: false });
+        bench.heads.get(&request).is_some_and(|head| *head == Err(Refusal::Overloaded))
     };
-    for number in 0..LOADS_MAX as u64 {
-        assert_eq!(ask(&mut owner, conv(number)), "loads");
-    }
-    assert_eq!(ask(&mut owner, conv(u64::MAX)), "overloaded");
-    assert_eq!(ask(&mut owner, conv(0)), "waits");
-    owner.loaded(now, conv(0), None, &mut Vec::new());
-    assert_eq!(ask(&mut owner, conv(u64::MAX)), "loads");
+    assert!((0..LOADS_MAX as u64).all(|number| !is_refused(&mut bench, number)));
+    assert!(is_refused(&mut bench, u64::MAX));
+    assert!(!is_refused(&mut bench, 0), "it is being loaded already");
+    bench.fail_question();
+    assert!(!is_refused(&mut bench, u64::MAX));
 }

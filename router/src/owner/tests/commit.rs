@@ -72,7 +72,7 @@ fn lists_are_touched_before_anything_is_delivered() {
     bench.send("alice", conv);
     bench.end_append(OK);
     bench.fence_now();
-    assert_eq!(bench.projecting, [conv]);
+    assert_eq!(bench.projecting.len(), 1);
     assert!(bench.delivered.is_empty());
     bench.end_projections();
     assert_eq!(bench.delivered_seqs(), [2]);

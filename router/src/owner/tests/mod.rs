@@ -8,3 +8,4 @@ mod marks;
 mod order;
 mod pages;
 mod rights;
+mod terms;

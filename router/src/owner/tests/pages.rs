@@ -115,7 +115,7 @@ fn as_many_pages_of_a_conversation_are_read_at_a_time_as_allowed_and_not_one_mor
     let mut bench = slow_bench(&[CONV]);
     assert!((0..READS_MAX).all(|_| !is_overloaded(&mut bench, CONV)));
     assert!(is_overloaded(&mut bench, CONV));
-    bench.end_read();
+    bench.fail_question();
     assert!(!is_overloaded(&mut bench, CONV));
 }
 
@@ -133,7 +133,7 @@ fn as_many_pages_of_all_are_read_at_a_time_as_allowed_and_not_one_more() {
     // What is in memory is served all the same.
     let newest = bench.history("bob", *last, Span::Before(u64::MAX), 1);
     assert_eq!(bench.seqs(newest), [HEAD]);
-    bench.end_read();
+    bench.fail_question();
     assert!(!is_overloaded(&mut bench, *last));
 }
 
