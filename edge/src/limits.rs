@@ -52,6 +52,13 @@ pub const OUTPUT_ANSWER_BYTES: usize = 6 * ANSWER_BYTES_MAX;
 /// be in flight can be answered at once, each with the longest answer that others' texts make.
 pub const OUTPUT_ANSWERS_BYTES: usize = REQUESTS_IN_FLIGHT_MAX as usize * OUTPUT_ANSWER_BYTES;
 
+/// Bytes of one send: a phone that takes 5 KB a second takes them before it counts as stalled.
+pub const OUTPUT_SEND_BYTES_MAX: usize = 64 * 1024;
+
+/// A send that went after so many ticks waited for its peer, whose sign of life it is. One that the
+/// kernel had room for is none: it goes within a turn, however dead the peer.
+pub const OUTPUT_WAITED_TICKS: u32 = 4;
+
 /// How long a client may leave one send untaken.
 pub const OUTPUT_STALL: Duration = Duration::from_secs(15);
 
@@ -221,6 +228,11 @@ pub const DRAIN_GRACE: Duration = Duration::from_secs(2);
 const _: () = assert!(DEVICES_CEILING as usize <= wire::HINT_RECIPIENTS_MAX);
 // What is under way gets its time before the store is given up.
 const _: () = assert!(STORE_CLOSE_DEADLINE.as_millis() > throng_router::limits::STOP_MS as u128);
+// A slow reader is told from one that is gone.
+const _: () = assert!(OUTPUT_SEND_BYTES_MAX as u64 / OUTPUT_STALL.as_secs() < 5 * 1024);
+// A turn that is as long as it may be does not look like a peer that takes something.
+const _: () =
+    assert!(TICK.as_millis() * OUTPUT_WAITED_TICKS as u128 > 10 * TURN_BUDGET.as_millis());
 // A burst smaller than the budget would never be allowed.
 const _: () = assert!(OUTPUT_BURST_BYTES >= OUTPUT_BUDGET_BYTES);
 // A connection that asked for all it can does not take the shard's bound from the others.

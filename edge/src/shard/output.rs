@@ -2,7 +2,9 @@
 //!
 //! A connection has an [`Output`] only while something is queued or in flight; outputs come from a
 //! pool and keep their queues' capacity. What is written in a turn leaves at the turn's end in as
-//! few sends as possible: one per connection, while one is in flight none.
+//! few sends as possible: one per connection, while one is in flight none. A send is short, whatever
+//! waits: that it went is how one knows that a slow peer still takes something. A frame that was
+//! begun is always sent to its end, or nothing that follows could be read.
 //!
 //! Bounds: a connection may hold at most `burst` bytes, in flight included; above the `budget` its
 //! ephemeral frames are dropped first. Answers to its own requests may exceed the burst by a bound
@@ -42,6 +44,8 @@ struct Output {
     pieces: VecDeque<Piece>,
     queued_bytes: usize,
     in_flight_bytes: usize,
+    /// The first piece is the rest of one that was sent in part.
+    is_begun: bool,
     /// Tick at which the send in flight began.
     sending_since: Option<u32>,
     is_dirty: bool,
@@ -255,29 +259,33 @@ impl Outputs {
         self.pool[index].closes = true;
     }
 
-    /// Drops what is queued but not in flight.
+    /// Drops what is queued but not in flight, except the rest of what was begun.
     pub(super) fn discard_queued<I: Io>(&mut self, io: &mut I, conn: &Conn) {
         let Some(output) = self.pool.get_mut(conn.output as usize) else { return };
-        self.total_bytes -= output.queued_bytes;
-        output.queued_bytes = 0;
-        for piece in output.pieces.drain(..) {
+        let kept = usize::from(output.is_begun);
+        let kept_bytes: usize = output.pieces.iter().take(kept).map(Piece::len).sum();
+        self.total_bytes -= output.queued_bytes - kept_bytes;
+        output.queued_bytes = kept_bytes;
+        for piece in output.pieces.drain(kept..) {
             if let Piece::Owned(buffer) = piece {
                 io.recycle(buffer);
             }
         }
     }
 
-    /// The send in flight ended; what waits behind it goes at the end of the turn.
-    pub(super) fn sent(&mut self, id: ConnId, conn: &mut Conn) {
-        let Some(output) = self.pool.get_mut(conn.output as usize) else { return };
+    /// The send in flight ended; what waits behind it goes at the end of the turn. Returns whether
+    /// it had to wait for the peer to take something.
+    pub(super) fn sent(&mut self, id: ConnId, conn: &mut Conn, tick: u32) -> bool {
+        let Some(output) = self.pool.get_mut(conn.output as usize) else { return false };
         self.total_bytes -= output.in_flight_bytes;
         output.in_flight_bytes = 0;
-        output.sending_since = None;
+        let since = output.sending_since.take();
         if output.queued_bytes > 0 || output.closes {
             self.mark_dirty(conn.output as usize, id);
         } else {
             self.release(conn);
         }
+        since.is_some_and(|since| tick.wrapping_sub(since) >= limits::OUTPUT_WAITED_TICKS)
     }
 
     /// Gives the connection's output back, whatever it holds.
@@ -355,12 +363,14 @@ impl Outputs {
 }
 
 impl Output {
-    /// One send of as many pieces as fit.
+    /// One send of what fits into one.
     fn submit<I: Io>(&mut self, io: &mut I, id: ConnId, tick: u32) -> usize {
         let mut batch = SendBatch::new();
         let mut bytes = 0;
-        while batch.chunks() < ring_limits::SEND_CHUNKS_MAX {
+        while batch.chunks() < ring_limits::SEND_CHUNKS_MAX && bytes < limits::OUTPUT_SEND_BYTES_MAX
+        {
             let Some(piece) = self.pieces.pop_front() else { break };
+            let piece = self.cut(piece, limits::OUTPUT_SEND_BYTES_MAX - bytes);
             bytes += piece.len();
             match piece {
                 Piece::Owned(buffer) => batch.push_owned(buffer),
@@ -374,6 +384,22 @@ impl Output {
             self.sending_since = Some(tick);
         }
         bytes
+    }
+
+    /// What of a piece fits; the rest goes back to the front. A part is no frame, so neither it nor
+    /// what follows it can be dropped.
+    fn cut(&mut self, piece: Piece, room: usize) -> Piece {
+        self.is_begun = piece.len() > room;
+        if !self.is_begun {
+            return piece;
+        }
+        let mut rest = match piece {
+            Piece::Owned(buffer) => Bytes::from(buffer),
+            Piece::Shared { frame, .. } => frame,
+        };
+        let frame = rest.split_to(room);
+        self.pieces.push_front(Piece::Shared { frame: rest, ephemeral: false });
+        Piece::Shared { frame, ephemeral: false }
     }
 }
 

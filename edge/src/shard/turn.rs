@@ -64,6 +64,7 @@ impl Core {
 
     /// A send ended.
     pub(super) fn sent<I: Io>(&mut self, io: &mut I, id: ConnId, is_ok: bool) {
+        let tick = self.ticks.at(io.now());
         let Some(conn) = self.slab.get_mut(id) else { return };
         if self.link.is_on(id) {
             if !is_ok {
@@ -75,7 +76,9 @@ impl Core {
             self.abort(io, id, CloseReason::PeerGone);
             return;
         }
-        self.outputs.sent(id, conn);
+        if self.outputs.sent(id, conn, tick) {
+            conn.last_seen = tick;
+        }
         self.let_go(io, id);
     }
 

@@ -16,5 +16,6 @@ mod output;
 mod phases;
 mod resume;
 mod rig;
+mod slow_reader;
 mod tokens;
 mod turns;
