@@ -5,6 +5,7 @@ pub(crate) mod compare;
 pub(crate) mod chat;
 pub(crate) mod durable;
 pub(crate) mod echo;
+pub(crate) mod fanout;
 pub(crate) mod flood;
 pub(crate) mod idle;
 pub(crate) mod interrupt;
@@ -13,6 +14,7 @@ pub(crate) mod peers;
 pub(crate) mod report;
 pub(crate) mod run;
 pub(crate) mod search;
+pub(crate) mod storm;
 pub(crate) mod tour;
 
 use std::io;

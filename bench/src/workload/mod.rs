@@ -2,6 +2,8 @@
 
 pub mod chat;
 pub mod echo;
+pub mod fanout;
 pub mod flood;
 pub mod greeting;
 pub mod reconnect;
+pub mod storm;

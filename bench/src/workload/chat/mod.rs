@@ -29,7 +29,7 @@ pub mod sizes;
 mod speak;
 mod stage;
 #[cfg(test)]
-mod testing;
+pub(super) mod testing;
 #[cfg(test)]
 mod tests;
 pub mod text;

@@ -10,19 +10,19 @@ use crate::generator::{Cause, ClientId, Sample, Turn};
 
 /// See the module header.
 #[derive(Debug)]
-pub(super) struct FakeTurn {
-    pub(super) now: Instant,
-    pub(super) start: Instant,
-    pub(super) sample: Sample,
-    pub(super) opened: Vec<ClientId>,
-    pub(super) established: BTreeSet<ClientId>,
-    pub(super) sent: Vec<(ClientId, String)>,
-    pub(super) failed: Vec<(ClientId, Cause)>,
-    pub(super) closed: Vec<ClientId>,
+pub(in crate::workload) struct FakeTurn {
+    pub(in crate::workload) now: Instant,
+    pub(in crate::workload) start: Instant,
+    pub(in crate::workload) sample: Sample,
+    pub(in crate::workload) opened: Vec<ClientId>,
+    pub(in crate::workload) established: BTreeSet<ClientId>,
+    pub(in crate::workload) sent: Vec<(ClientId, String)>,
+    pub(in crate::workload) failed: Vec<(ClientId, Cause)>,
+    pub(in crate::workload) closed: Vec<ClientId>,
 }
 
 impl FakeTurn {
-    pub(super) fn new(start: Instant) -> Self {
+    pub(in crate::workload) fn new(start: Instant) -> Self {
         Self {
             now: start,
             start,
@@ -35,12 +35,15 @@ impl FakeTurn {
         }
     }
 
-    pub(super) fn pass(&mut self, time: Duration) {
+    pub(in crate::workload) fn pass(&mut self, time: Duration) {
         self.now += time;
     }
 
     /// Takes what was sent, read as the server reads it: client, id and operation.
-    pub(super) fn take_ops(&mut self, each: &mut dyn FnMut(ClientId, Option<u64>, v1::Op<'_>)) {
+    pub(in crate::workload) fn take_ops(
+        &mut self,
+        each: &mut dyn FnMut(ClientId, Option<u64>, v1::Op<'_>),
+    ) {
         for (client, text) in std::mem::take(&mut self.sent) {
             let frame = client::decode_json(&text).expect("a frame of the protocol");
             each(client, frame.id, frame.op.expect("an operation"));
