@@ -103,8 +103,8 @@ pub enum Step {
     Saw {
         /// The event.
         event: Event,
-        /// When it was pushed, Unix milliseconds; none if the client asked for it.
-        pushed_ms: Option<u64>,
+        /// It was pushed, and not asked for.
+        pushed: bool,
     },
     /// Its cursor moved on to this event.
     Applied {

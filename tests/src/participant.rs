@@ -348,7 +348,7 @@ impl Participant {
             }
             for event in read_events(page, conv) {
                 let seq = event.seq;
-                self.history.steps.push(Step::Saw { event, pushed_ms: None });
+                self.history.steps.push(Step::Saw { event, pushed: false });
                 self.advance(conv, seq);
             }
             if !page["has_more"].as_bool().unwrap_or(false) {
@@ -400,8 +400,7 @@ impl Participant {
         if let Some(event) = frame.get("event") {
             let event = Event::read(event, "");
             let (conv, seq) = (event.conv.clone(), event.seq);
-            let pushed_ms = Some(ids::now_ms());
-            self.history.steps.push(Step::Saw { event, pushed_ms });
+            self.history.steps.push(Step::Saw { event, pushed: true });
             if self.advance(&conv, seq) {
                 self.pull(&conv)?;
             }

@@ -138,7 +138,7 @@ fn double(history: &mut History, choice: u64) -> bool {
         view.head = seq;
     }
     for client in history.clients.iter_mut().filter(|client| members.contains(&client.user)) {
-        client.steps.push(Step::Saw { event: copy.clone(), pushed_ms: None });
+        client.steps.push(Step::Saw { event: copy.clone(), pushed: false });
         client.steps.push(Step::Applied { conv: copy.conv.clone(), seq });
     }
     true
@@ -266,7 +266,7 @@ fn leak(history: &mut History, choice: u64) -> bool {
     let mut stranger = history.clients[0].clone();
     stranger.user = "eve".into();
     stranger.caught_up = false;
-    stranger.steps = vec![Step::Connected { time_ms: 1 }, Step::Saw { event, pushed_ms: None }];
+    stranger.steps = vec![Step::Connected { time_ms: 1 }, Step::Saw { event, pushed: false }];
     history.clients.push(stranger);
     true
 }
@@ -282,7 +282,7 @@ fn show(history: &mut History, choice: u64, is_wanted: fn(&[(u64, u64)], u64) ->
     }
     let Some((client, seq)) = pick(&places, choice).copied() else { return false };
     let steps = &mut history.clients[client].steps;
-    steps.push(Step::Saw { event: log[&seq].clone(), pushed_ms: None });
+    steps.push(Step::Saw { event: log[&seq].clone(), pushed: false });
     true
 }
 

@@ -7,8 +7,6 @@ use crate::history::{ClientHistory, Event, History, LogView, Step};
 use crate::random::Random;
 
 pub(super) const CONV: &str = "group";
-/// From an event's time to its push.
-pub(super) const PUSH_MS: u64 = 5;
 const USERS: [&str; 4] = ["ann", "bob", "cid", "dot"];
 
 struct Device {
@@ -71,8 +69,7 @@ impl Model {
         self.log.push(event);
         for index in (0..self.devices.len()).filter(|index| Some(*index) != by) {
             if self.devices[index].online {
-                let pushed_ms = Some(self.now_ms() + PUSH_MS);
-                self.catch_up(index, pushed_ms);
+                self.catch_up(index, true);
             }
         }
         seq
@@ -83,7 +80,7 @@ impl Model {
     }
 
     /// Shows what a device has not seen yet, by push or because it asks.
-    fn catch_up(&mut self, index: usize, pushed_ms: Option<u64>) {
+    fn catch_up(&mut self, index: usize, pushed: bool) {
         let device = &mut self.devices[index];
         let user = device.history.user.as_str();
         let Some((_, joined)) = self.members.iter().find(|(member, _)| *member == user) else {
@@ -91,7 +88,7 @@ impl Model {
         };
         let from = device.cursor.max(joined - 1);
         for event in &self.log[usize::try_from(from).unwrap()..] {
-            device.history.steps.push(Step::Saw { event: event.clone(), pushed_ms });
+            device.history.steps.push(Step::Saw { event: event.clone(), pushed });
             device.history.steps.push(Step::Applied { conv: CONV.into(), seq: event.seq });
         }
         device.cursor = self.log.len() as u64;
@@ -116,7 +113,7 @@ impl Model {
         self.devices[index].online = true;
         let connected = Step::Connected { time_ms: self.now_ms() };
         self.devices[index].history.steps.push(connected);
-        self.catch_up(index, None);
+        self.catch_up(index, false);
         if let Some((id, text)) = self.devices[index].unacked.take()
             && self.is_member(index)
         {
@@ -177,7 +174,7 @@ impl Model {
             }
         }
         for index in 0..self.devices.len() {
-            self.catch_up(index, None);
+            self.catch_up(index, false);
             self.devices[index].history.caught_up = true;
         }
         let view = |(user, joined): &(&str, u64)| LogView {
