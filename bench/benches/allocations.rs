@@ -16,17 +16,18 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use stats_alloc::{INSTRUMENTED_SYSTEM, Region, StatsAlloc};
-use throng_bench::fleet::{Fleet, Load, Target};
+use throng_bench::generator::settings::Settings;
+use throng_bench::generator::shard::Shard;
+use throng_bench::generator::{ClientId, Deadlines, End, ShardInfo, Target, Turn, Workload};
 use throng_bench::host::Host;
 use throng_edge::config::{self, Asked};
 use throng_edge::process;
-use throng_ring::Driver;
-use throng_wire::ws::{Opcode, encode};
+use throng_wire::ws::Opcode;
 
 #[global_allocator]
 static ALLOCATOR: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
 
-const CONNECTIONS: usize = 64;
+const CONNECTIONS: u32 = 64;
 const DEPTH: usize = 8;
 const SHORT: Duration = Duration::from_secs(2);
 const LONG: Duration = Duration::from_secs(6);
@@ -110,79 +111,108 @@ fn measure(
     load: Exchange,
     duration: Duration,
 ) -> io::Result<Counted> {
-    let target = Target { address, path: path.to_owned(), subprotocol: None, sources: Vec::new() };
-    let mut driver = throng_bench::driver_for(CONNECTIONS)?;
-    let mut fleet = Fleet::new(target, CONNECTIONS, load);
-    while !fleet.is_open() {
-        fleet.open_more(driver.io())?;
-        driver.turn(Duration::from_millis(50), &mut fleet)?;
+    let mut driver = throng_bench::driver_for(CONNECTIONS as usize)?;
+    let settings = Settings {
+        target: Target::at(address, path),
+        deadlines: Deadlines::default(),
+        heartbeat: None,
+        cold: false,
+        lateness_max: duration,
+        message_bytes_max: 1 << 20,
+        seed: 1,
+    };
+    let info = ShardInfo { shard: 0, shards: 1, clients: CONNECTIONS, seed: 1 };
+    let table_max = driver.connections_max() as usize;
+    let mut shard = Shard::new(settings, info, table_max, Instant::now(), load);
+    let mut step = |shard: &mut Shard<Exchange>| {
+        shard.step(&mut driver, Instant::now() + Duration::from_millis(50))?;
+        match &shard.workload().failure {
+            Some(why) => Err(io::Error::other(why.clone())),
+            None => Ok(()),
+        }
+    };
+    while shard.workload().open < CONNECTIONS {
+        step(&mut shard)?;
     }
     let region = Region::new(ALLOCATOR);
-    let before = fleet.load.messages;
+    let before = shard.workload().messages;
     let end = Instant::now() + duration;
     while Instant::now() < end {
-        driver.turn(Duration::from_millis(50), &mut fleet)?;
-        if let Some(why) = fleet.failure() {
-            return Err(io::Error::other(why.to_owned()));
-        }
+        step(&mut shard)?;
     }
     let change = region.change();
     Ok(Counted {
-        messages: fleet.load.messages - before,
+        messages: shard.workload().messages - before,
         allocations: change.allocations + change.reallocations,
         bytes: change.bytes_allocated,
     })
 }
 
-/// Every connection keeps some messages under way; all frames are made in advance.
+/// Every connection keeps some messages under way; all are made in advance.
 struct Exchange {
-    /// One for each connection, by slot.
+    opcode: Opcode,
+    /// One for each connection.
     first: Vec<Vec<u8>>,
+    /// How many of them are sent at once.
+    depth: usize,
     then: Vec<Vec<u8>>,
+    started: bool,
+    open: u32,
     messages: u64,
+    failure: Option<String>,
 }
 
 impl Exchange {
+    fn new(opcode: Opcode, first: Vec<Vec<u8>>, depth: usize, then: Vec<Vec<u8>>) -> Self {
+        let (started, open, messages, failure) = (false, 0, 0, None);
+        Self { opcode, first, depth, then, started, open, messages, failure }
+    }
+
     fn echo() -> Self {
-        let frame = framed(Opcode::Binary, &[b'x'; 64]);
-        let first = vec![frame.repeat(DEPTH); SLOTS];
-        Self { first, then: vec![frame; SLOTS], messages: 0 }
+        let messages = vec![vec![b'x'; 64]; CONNECTIONS as usize];
+        Self::new(Opcode::Binary, messages.clone(), DEPTH, messages)
     }
 
     fn chat() -> Self {
-        let text = |text: String| framed(Opcode::Text, text.as_bytes());
-        let hello = |slot: usize| {
-            text(format!(r#"{{"id":1,"hello":{{"user":"from-{slot}","device":"bench"}}}}"#))
+        let hello = |client| {
+            format!(r#"{{"id":1,"hello":{{"user":"from-{client}","device":"bench"}}}}"#).into()
         };
-        let send = |slot: usize| {
-            text(format!(r#"{{"id":2,"send":{{"to":"to-{slot}","text":"{}"}}}}"#, "m".repeat(64)))
-        };
-        let first = (0..SLOTS).map(hello).collect();
-        Self { first, then: (0..SLOTS).map(send).collect(), messages: 0 }
+        let text = "m".repeat(64);
+        let send =
+            |client| format!(r#"{{"id":2,"send":{{"to":"to-{client}","text":"{text}"}}}}"#).into();
+        let first = (0..CONNECTIONS).map(hello).collect();
+        Self::new(Opcode::Text, first, 1, (0..CONNECTIONS).map(send).collect())
     }
 }
 
-/// More than the slots that a driver for this many connections hands out.
-const SLOTS: usize = CONNECTIONS * 4;
-
-fn framed(opcode: Opcode, payload: &[u8]) -> Vec<u8> {
-    let mut frame = Vec::new();
-    encode::frame(&mut frame, opcode, payload, Some([0x5a, 0xa5, 0x33, 0xcc]));
-    frame
-}
-
-impl Load for Exchange {
-    fn opened(&mut self, slot: usize, out: &mut Vec<u8>) {
-        out.extend_from_slice(&self.first[slot]);
+impl Workload for Exchange {
+    fn due(&mut self, turn: &mut dyn Turn) -> Option<Instant> {
+        if !std::mem::replace(&mut self.started, true) {
+            let now = turn.now();
+            (0..CONNECTIONS).for_each(|client| turn.open(ClientId(client), now));
+        }
+        None
     }
 
-    fn message(&mut self, slot: usize, message: &[u8], out: &mut Vec<u8>) {
+    fn opened(&mut self, turn: &mut dyn Turn, client: ClientId) {
+        self.open += 1;
+        turn.established(client);
+        for _ in 0..self.depth {
+            turn.send(client, self.opcode, &self.first[client.0 as usize]);
+        }
+    }
+
+    fn message(&mut self, turn: &mut dyn Turn, client: ClientId, _opcode: Opcode, payload: &[u8]) {
         // A refused send would be answered just as fast, and would be no message.
-        if message.windows(8).any(|part| part == br#""error":"#) {
-            let _ = writeln!(io::stderr(), "{}", String::from_utf8_lossy(message));
+        if payload.windows(8).any(|part| part == br#""error":"#) {
+            self.failure = Some(String::from_utf8_lossy(payload).into_owned());
             return;
         }
         self.messages += 1;
-        out.extend_from_slice(&self.then[slot]);
+        turn.send(client, self.opcode, &self.then[client.0 as usize]);
+    }
+
+    fn ended(&mut self, _turn: &mut dyn Turn, _client: ClientId, end: End) {
+        self.failure = Some(format!("a connection ended: {end:?}"));
     }
 }

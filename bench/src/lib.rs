@@ -9,7 +9,6 @@ pub mod conclude;
 pub mod coordinate;
 pub mod diagnose;
 pub mod durable;
-pub mod fleet;
 pub mod gateway;
 pub mod generator;
 pub mod host;

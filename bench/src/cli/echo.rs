@@ -7,7 +7,6 @@ use std::time::Duration;
 use clap::Args;
 use serde_json::json;
 use throng_bench::generator::{Arrival, Metric};
-use throng_bench::limits::DEPTH_MAX;
 use throng_bench::outcome::{Outcome, Threshold};
 use throng_bench::workload::echo::figures::{FIGURES, figures};
 use throng_bench::workload::echo::{Echo, EchoPlan, Window};
@@ -74,7 +73,7 @@ impl EchoArguments {
         let default = if self.rate.is_some() { OPEN_DEPTH } else { 1 };
         let depth = self.depth.unwrap_or(default);
         let seconds = Duration::try_from_secs_f64(self.secs).unwrap_or_default();
-        if !(1..=DEPTH_MAX.max(OPEN_DEPTH)).contains(&depth) || seconds.is_zero() {
+        if !(1..=OPEN_DEPTH).contains(&depth) || seconds.is_zero() {
             let why = format!("--depth must be 1 to {OPEN_DEPTH}, --secs above 0");
             return Err(Failure::Usage(why));
         }

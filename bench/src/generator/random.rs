@@ -28,7 +28,7 @@ impl Random {
 
     /// The next number.
     #[inline]
-    pub fn next(&mut self) -> u64 {
+    pub fn number(&mut self) -> u64 {
         self.state ^= self.state >> 12;
         self.state ^= self.state << 25;
         self.state ^= self.state >> 27;
@@ -38,17 +38,17 @@ impl Random {
     /// A frame's masking key.
     #[inline]
     pub fn mask(&mut self) -> [u8; 4] {
-        ((self.next() >> 32) as u32).to_ne_bytes()
+        ((self.number() >> 32) as u32).to_ne_bytes()
     }
 
     /// At least 0, below 1.
     pub fn fraction(&mut self) -> f64 {
-        (self.next() >> 11) as f64 / (1_u64 << 53) as f64
+        (self.number() >> 11) as f64 / (1_u64 << 53) as f64
     }
 
     /// Below `bound`, which is 1 or more.
     pub fn below(&mut self, bound: u64) -> u64 {
-        (u128::from(self.next()) * u128::from(bound.max(1)) >> 64) as u64
+        ((u128::from(self.number()) * u128::from(bound.max(1))) >> 64) as u64
     }
 
     /// Exponentially distributed with this mean: the gaps of a Poisson process, lives that end at
@@ -66,7 +66,7 @@ mod tests {
     fn the_same_seed_gives_the_same_stream_and_another_another() {
         let stream = |seed| {
             let mut random = Random::new(seed);
-            [random.next(), random.next(), random.next()]
+            [random.number(), random.number(), random.number()]
         };
         assert_eq!(stream(7), stream(7));
         assert_ne!(stream(7), stream(8));

@@ -45,9 +45,10 @@ impl Target {
     pub fn check(&self) -> Result<(), AddressError> {
         for destination in &self.destinations {
             let to = destination.address;
-            match self.sources.iter().find(|source| source.is_ipv4() != to.is_ipv4()) {
-                Some(source) => return Err(AddressError::Family(*source, to)),
-                None => {}
+            if let Some(source) =
+                self.sources.iter().find(|source| source.is_ipv4() != to.is_ipv4())
+            {
+                return Err(AddressError::Family(*source, to));
             }
         }
         Ok(())
