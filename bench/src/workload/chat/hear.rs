@@ -2,15 +2,14 @@
 
 use std::time::Duration;
 
-use throng_wire::id::{self, Id};
-use throng_wire::v1;
+use throng_wire::{id, v1};
 
+use super::catch_up::ask_if_behind;
 use super::client::{Pending, Phase, Talk};
 use super::frames::{Advice, advice};
-use super::log::{Entry, Faults, Said};
+use super::log::{Entry, Said};
 use super::outbox::Purpose;
-use super::speak::{CONTROL_KIND, since};
-use super::text::{Stamp, is_id_of};
+use super::speak::since;
 use super::timers::Kind;
 use super::{ASK_AGAIN, Chat};
 use crate::generator::{Cause, ClientId, Counter, Metric, Turn};
@@ -252,158 +251,4 @@ impl Chat {
         self.took(turn, client, (talk, place), faults);
         Ok(())
     }
-
-    fn hear_pages(
-        &mut self,
-        turn: &mut dyn Turn,
-        client: ClientId,
-        talk: &mut Talk,
-        (asked, answer): (&[(u32, u64)], &v1::SyncPage<'_>),
-    ) -> Result<(), String> {
-        talk.is_asking = false;
-        if answer.convs.len() != asked.len() {
-            return Err(format!("{} pages for {} conversations", answer.convs.len(), asked.len()));
-        }
-        let mut again = false;
-        for page in &answer.convs {
-            let conv = id::parse(&page.conv).ok_or("a page without a conversation")?;
-            let asked = asked.iter().find(|(place, _)| talk.at(*place).id == conv);
-            let Some((place, after)) = asked.copied() else {
-                return Err(format!("a page of {} that was not asked for", page.conv));
-            };
-            if page.head < after {
-                return Err(format!("{} ends at {}, below {after}", page.conv, page.head));
-            }
-            let mut next = (after + 1).max(page.min_seq);
-            for event in &page.events {
-                if event.seq != next {
-                    return Err(format!("{}: a page has {} at {next}", page.conv, event.seq));
-                }
-                next += 1;
-                let entry = self.judge(&conv, event)?;
-                let faults = talk.at(place).log.paged(entry, &mut self.taken);
-                self.took(turn, client, (talk, place), faults);
-            }
-            // Only now: a hole within the page is none.
-            talk.at(place).is_unsynced = false;
-            let log = &mut talk.at(place).log;
-            let filled = log.page_ended(page.head, page.min_seq);
-            let (is_behind, is_new) = (log.missing() > 0, log.cursor() > after);
-            turn.count(Counter::HolesFilled, u64::from(filled));
-            talk.at(place).exists |= page.head > 0;
-            if page.has_more || is_behind {
-                again |= !page.has_more && !is_new;
-                talk.ask(place);
-            }
-        }
-        if again {
-            // The log does not have yet what it is said to have.
-            talk.is_asking = true;
-            self.timers.set(turn.now() + ASK_AGAIN, client, Kind::Ask);
-        }
-        Ok(())
-    }
-
-    fn hear_changes(&mut self, client: ClientId, talk: &mut Talk, changes: &v1::Changes<'_>) {
-        if !changes.cursor.is_empty() {
-            self.client_mut(client).cursor = Some(changes.cursor.as_ref().into());
-        }
-        if changes.sync == "resync" {
-            talk.list_after = Some(String::new());
-            return;
-        }
-        for change in &changes.items {
-            ask_if_behind(talk, &change.conv, change.head);
-        }
-        talk.more_changes |= changes.more;
-    }
-
-    /// Reads an event and checks its content.
-    fn judge(&mut self, conv: &Id, event: &v1::Event<'_>) -> Result<Entry, String> {
-        let mut said = Said::Other;
-        if let Some(v1::What::Message(message)) = &event.what {
-            let Some(v1::Content::Text(text)) = &message.content else {
-                return Err(format!("{} {}: a message without text", event.conv, event.seq));
-            };
-            if message.kind == CONTROL_KIND {
-                self.hear_control(text);
-            } else {
-                let stamp = Stamp::read(text).filter(|stamp| self.is_genuine(conv, stamp, event));
-                let stamp = stamp.ok_or_else(|| wrong_content(event, text))?;
-                said = Said::Message(stamp);
-            }
-        } else if let Some(v1::What::Created(created)) = &event.what {
-            self.created += u64::from(created.kind == "group");
-        }
-        Ok(Entry { seq: event.seq, time_ms: event.time_ms, said })
-    }
-
-    fn is_genuine(&self, conv: &Id, stamp: &Stamp, event: &v1::Event<'_>) -> bool {
-        let client = ClientId(stamp.client);
-        stamp.tag == self.cast.tag()
-            && self.cast.named(&event.sender) == Some(self.cast.user(client))
-            && event.device == self.cast.device(client).as_str()
-            && id::parse(&event.client_msg_id)
-                .is_some_and(|id| is_id_of(&id, stamp.tag, stamp.client, conv, stamp.counter))
-    }
-
-    /// Counts what could be taken, and asks for what is missing.
-    fn took(
-        &mut self,
-        turn: &mut dyn Turn,
-        client: ClientId,
-        (talk, place): (&mut Talk, u32),
-        faults: Faults,
-    ) {
-        if !faults.is_empty() {
-            turn.count(Counter::Doubled, faults.doubled);
-            turn.count(Counter::Reordered, faults.reordered);
-            let conv = id::text(&talk.at(place).id);
-            self.findings.note(format!("{conv}: {faults:?}, seen by client {}", client.0));
-        }
-        let (now, start) = (turn.now(), turn.start());
-        let mut has_news = false;
-        let mut taken = std::mem::take(&mut self.taken);
-        for entry in taken.drain(..) {
-            let Said::Message(stamp) = entry.said else { continue };
-            self.news_at = now;
-            if stamp.client == client.0 {
-                continue;
-            }
-            has_news = true;
-            turn.count(Counter::Delivered, 1);
-            turn.record(Metric::Deliver, since(stamp.intended_ns, start, now));
-            turn.record(Metric::DeliverSent, since(stamp.handed_ns, start, now));
-            if self.reached_last(&talk.at(place).id, &stamp) {
-                turn.record(Metric::LastMember, since(stamp.intended_ns, start, now));
-            }
-        }
-        self.taken = taken;
-        let conversation = talk.at(place);
-        // Answers that are under way fill holes, too.
-        if conversation.log.missing() > 0 && !conversation.awaits_answers() {
-            talk.ask(place);
-        }
-        if has_news && self.plan.receipts {
-            self.mark_later(now, client, talk, place);
-        }
-    }
-}
-
-/// A list says that a conversation has events up to `head`.
-fn ask_if_behind(talk: &mut Talk, conv: &str, head: u64) {
-    let Some(conv) = id::parse(conv) else { return };
-    let place = talk.find_or_begin(&conv);
-    let conversation = talk.at(place);
-    conversation.log.heard_of(head);
-    if conversation.log.missing() > 0 {
-        talk.ask(place);
-    }
-}
-
-fn wrong_content(event: &v1::Event<'_>, text: &str) -> String {
-    let shown: String = text.chars().take(120).collect();
-    let (conv, seq, sender) = (&event.conv, event.seq, &event.sender);
-    let (device, id) = (&event.device, &event.client_msg_id);
-    format!("{conv} {seq}: wrong content from {sender}/{device}, id {id}: {shown:?}")
 }

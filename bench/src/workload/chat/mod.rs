@@ -20,9 +20,11 @@
 //! answer are kept, as an open load wants it; at most all messages of the run.
 
 pub mod cast;
+mod catch_up;
 mod client;
 pub mod frames;
 mod hear;
+mod judge;
 pub mod log;
 pub mod outbox;
 pub mod sizes;
