@@ -8,19 +8,31 @@ use throng_tests::client::{Client, Refused};
 use throng_tests::gateway::Gateway;
 use throng_tests::{http, ids};
 
+/// From being told to the close. Who comes back at the moment in the hint is never cut off.
+const GRACE: Duration = Duration::from_secs(2);
+
 #[test]
 fn clients_are_told_and_closed_with_4000_and_the_process_ends_with_0() {
     let mut gateway = Gateway::start_with(&["--drain-window-ms", "2000", "--shards", "2"]);
     let mut clients: Vec<Client> = (0..20)
         .map(|number| Client::join(&gateway.url(), &format!("user-{number}"), "phone").0)
         .collect();
+    let asked = Instant::now();
     gateway.signal(Signal::TERM);
+    let mut moments = Vec::new();
     for client in &mut clients {
         let hint = client.pushed_with("reconnect");
         assert_eq!(hint["reason"], "drain", "{hint}");
         let after_ms = hint["after_ms"].as_u64().unwrap_or(0);
-        assert!(after_ms <= 60_000, "{hint}");
-        assert_eq!(client.closed_within(Duration::from_secs(15)).code, Some(4000));
+        assert!(u128::from(after_ms) < GRACE.as_millis(), "{hint}");
+        moments.push(after_ms);
+    }
+    moments.sort_unstable();
+    moments.dedup();
+    assert!(moments.len() > 10, "20 clients come back at {moments:?} ms");
+    for client in &mut clients {
+        assert_eq!(client.closed_within(GRACE * 2).code, Some(4000));
+        assert!(asked.elapsed() >= GRACE, "closed after {:?}", asked.elapsed());
     }
     assert_eq!(gateway.wait().code(), Some(0));
 }
@@ -115,15 +127,17 @@ fn a_second_signal_ends_it_at_once() {
     }
 }
 
+/// Neither the window of 10 s nor the grace of a client is waited for. The store's last sync may be
+/// slow where others use the disk, so one try of three has to be fast.
 #[test]
 fn without_clients_it_ends_at_once() {
-    let mut gateway = Gateway::start();
-    let asked = Instant::now();
-    gateway.signal(Signal::TERM);
-    assert_eq!(gateway.wait().code(), Some(0));
-    assert!(
-        asked.elapsed() < Duration::from_secs(9),
-        "{:?}: nobody is to be told",
+    let end = |_| {
+        let mut gateway = Gateway::start();
+        let asked = Instant::now();
+        gateway.signal(Signal::TERM);
+        assert_eq!(gateway.wait().code(), Some(0));
         asked.elapsed()
-    );
+    };
+    let tries: Vec<Duration> = (0..3).map(end).collect();
+    assert!(tries.iter().any(|took| *took < GRACE), "{tries:?}: nobody is to be told");
 }
