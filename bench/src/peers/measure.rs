@@ -19,6 +19,9 @@ const WARM_UP: Duration = Duration::from_secs(1);
 /// From a round's start until all connections are open, at most.
 const OPENING: Duration = Duration::from_secs(30);
 
+/// For closing after a round. Not every peer answers a close frame.
+const CLOSING: Duration = Duration::from_millis(500);
+
 /// Messages that may be under way on one connection in the open loop.
 const OPEN_LOOP_DEPTH: usize = 64;
 
@@ -45,6 +48,7 @@ fn run_plan(plan: &PeersPlan, server: &Server, metric: Metric) -> RunPlan {
     run_plan.shards = Some(1);
     run_plan.server_pids = vec![server.pid()];
     run_plan.reset_on_close = true;
+    run_plan.deadlines.close = CLOSING;
     run_plan
 }
 

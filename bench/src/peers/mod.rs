@@ -50,8 +50,18 @@ pub struct PeersPlan {
     pub rounds: usize,
     /// Only these servers, beside Throng; empty: all.
     pub only: Vec<String>,
-    /// Only cases whose name contains one of these; empty: all.
+    /// Only these cases, by name or a part of it; empty: all.
     pub cases: Vec<String>,
+}
+
+impl PeersPlan {
+    /// A whole name means that case alone; a part of names, all that have it.
+    fn wants(&self, case: Case) -> bool {
+        let name = case.to_string();
+        let is_name = |part: &String| CASES.iter().any(|case| case.to_string() == *part);
+        let fits = |part: &String| name == *part || (!is_name(part) && name.contains(part));
+        self.cases.is_empty() || self.cases.iter().any(fits)
+    }
 }
 
 /// What a run has got to.
@@ -77,12 +87,8 @@ pub fn run(plan: &PeersPlan, progress: &mut dyn FnMut(Progress<'_>)) -> io::Resu
     let contenders = contenders.into_iter().filter(|contender| wanted(contender.name));
     let (servers, skipped) = start(contenders)?;
     throng_ring::host::pin_to_core(CLIENT_CORE)?;
-    let is_wanted = |case: &Case| {
-        let name = case.to_string();
-        plan.cases.is_empty() || plan.cases.iter().any(|part| name.contains(part.as_str()))
-    };
     let mut cases = Vec::new();
-    for case in CASES.into_iter().filter(is_wanted) {
+    for case in CASES.into_iter().filter(|case| plan.wants(*case)) {
         let result = run_case(plan, case, &servers, progress)?;
         progress(Progress::Case(&result));
         cases.push(result);
@@ -175,4 +181,23 @@ fn run_case(
     rounds.retain(|(name, _)| failed.iter().all(|(failed, _)| failed != name));
     case_result(case, &rounds, failed)
         .ok_or_else(|| io::Error::other("at least one round is needed"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn wanted(parts: &[&str]) -> Vec<String> {
+        let cases = parts.iter().map(ToString::to_string).collect();
+        let plan = PeersPlan { connections: 1, seconds: 1.0, rounds: 1, only: Vec::new(), cases };
+        CASES.into_iter().filter(|case| plan.wants(*case)).map(|case| case.to_string()).collect()
+    }
+
+    #[test]
+    fn a_case_is_chosen_by_its_name_and_several_by_a_part() {
+        assert_eq!(wanted(&[]).len(), CASES.len());
+        assert_eq!(wanted(&["64 B, depth 1"]), ["64 B, depth 1"]);
+        assert_eq!(wanted(&["64 B, depth"]), ["64 B, depth 1", "64 B, depth 16"]);
+        assert_eq!(wanted(&["no such case"]), [""; 0]);
+    }
 }
