@@ -8,6 +8,14 @@ use throng_wire::limits as wire;
 /// Bytes of one message from a client.
 pub const FRAME_BYTES_MAX: u32 = wire::FRAME_BYTES_MAX as u32;
 
+/// Bytes of one message before the welcome: a hello with all its fields, and room to spare. Who has
+/// not said who it is costs no more.
+pub const HELLO_BYTES_MAX: u32 = 8 * 1024;
+
+/// Memory of a shard for messages and requests that are not whole yet; above it those that are
+/// waited for longest are closed (4005).
+pub const INPUT_SHARD_BYTES_MAX: usize = 128 * 1024 * 1024;
+
 /// Bytes of one message in `--echo` mode: the conformance suite sends 16 MiB.
 pub const ECHO_FRAME_BYTES_MAX: u32 = 16 * 1024 * 1024;
 
@@ -228,6 +236,15 @@ pub const DRAIN_GRACE: Duration = Duration::from_secs(2);
 const _: () = assert!(DEVICES_CEILING as usize <= wire::HINT_RECIPIENTS_MAX);
 // What is under way gets its time before the store is given up.
 const _: () = assert!(STORE_CLOSE_DEADLINE.as_millis() > throng_router::limits::STOP_MS as u128);
+// The longest hello passes: its token, its cursor, three names, and what is around them.
+const _: () = assert!(
+    wire::TOKEN_BYTES_MAX + wire::CURSOR_BYTES_MAX + 3 * wire::NAME_BYTES_MAX + 512
+        <= HELLO_BYTES_MAX as usize
+);
+// Strangers alone do not push out those who have said who they are.
+const _: () =
+    assert!(HANDSHAKES_MAX as usize * HELLO_BYTES_MAX as usize <= INPUT_SHARD_BYTES_MAX / 2);
+const _: () = assert!(wire::HTTP_HEAD_BYTES_MAX <= HELLO_BYTES_MAX as usize);
 // A slow reader is told from one that is gone.
 const _: () = assert!(OUTPUT_SEND_BYTES_MAX as u64 / OUTPUT_STALL.as_secs() < 5 * 1024);
 // A turn that is as long as it may be does not look like a peer that takes something.

@@ -84,6 +84,8 @@ numbers! {
         sessions;
         /// Requests that wait for the router
         requests_in_flight;
+        /// Bytes of messages and requests that are not whole yet
+        input_bytes;
         /// Bytes queued for clients
         output_bytes;
         /// Connections with output queued or being sent
@@ -139,6 +141,8 @@ labels! {
         ServerFault = "server_fault",
         /// 4004: the token expired.
         TokenExpired = "token_expired",
+        /// 4005: the rest of a message was waited for while the shard held too many parts.
+        SlowSender = "slow_sender",
         /// 4400: a frame other than hello came first.
         ProtocolError = "protocol_error",
         /// 4401: no valid token.
@@ -170,6 +174,7 @@ impl From<SessionClose> for CloseReason {
             SessionClose::HeartbeatLost => Self::HeartbeatLost,
             SessionClose::ServerFault => Self::ServerFault,
             SessionClose::TokenExpired => Self::TokenExpired,
+            SessionClose::SlowSender => Self::SlowSender,
             SessionClose::ProtocolError => Self::ProtocolError,
             SessionClose::Unauthenticated => Self::Unauthenticated,
             SessionClose::Replaced => Self::Replaced,
@@ -194,6 +199,7 @@ impl CloseReason {
             Self::HeartbeatLost => 4002,
             Self::ServerFault => 4003,
             Self::TokenExpired => 4004,
+            Self::SlowSender => 4005,
             Self::ProtocolError => 4400,
             Self::Unauthenticated => 4401,
             Self::Replaced => 4403,

@@ -155,6 +155,8 @@ pub enum SessionClose {
     ServerFault = 4003,
     /// The token's time is over.
     TokenExpired = 4004,
+    /// The rest of a message did not come while the server held too much of others'.
+    SlowSender = 4005,
     /// The client broke this protocol.
     ProtocolError = 4400,
     /// No valid credential.
@@ -175,6 +177,7 @@ impl SessionClose {
         Self::HeartbeatLost,
         Self::ServerFault,
         Self::TokenExpired,
+        Self::SlowSender,
         Self::ProtocolError,
         Self::Unauthenticated,
         Self::Replaced,
@@ -209,6 +212,7 @@ impl SessionClose {
             Self::HeartbeatLost => "heartbeat lost",
             Self::ServerFault => "server fault",
             Self::TokenExpired => "token expired",
+            Self::SlowSender => "slow sender",
             Self::ProtocolError => "protocol error",
             Self::Unauthenticated => "unauthenticated",
             Self::Replaced => "replaced by a newer connection of this device",

@@ -132,6 +132,7 @@ fn shard_config(settings: &Settings, shard: usize, keys: Option<Arc<Keys>>) -> S
         page: (mode == Mode::Development).then_some(page::INDEX),
         connections_max: connections_max(settings.connections_per_shard_max),
         frame_bytes_max: settings.frame_bytes_max,
+        input_shard_bytes: limits::INPUT_SHARD_BYTES_MAX,
         output_budget_bytes: settings.output_budget_bytes as usize,
         output_burst_bytes: settings.output_burst_bytes as usize,
         output_shard_bytes: limits::OUTPUT_SHARD_BYTES_MAX,

@@ -143,6 +143,8 @@ pub(super) struct Conn {
     pub(super) is_held: bool,
     /// Registered at the router: its end must be told.
     pub(super) is_registered: bool,
+    /// Part of a message or request is held, and counted.
+    pub(super) is_partial: bool,
 }
 
 // The budget of half a kilobyte per idle connection is shared with the ring, the wheel, the names
@@ -168,6 +170,15 @@ impl Conn {
             is_leaving: false,
             is_held: false,
             is_registered: false,
+            is_partial: false,
+        }
+    }
+
+    /// Memory of what came of a message or request that is not whole.
+    pub(super) fn partial_bytes(&self) -> usize {
+        match &self.phase {
+            Phase::Http(handshake) => handshake.head.capacity(),
+            _ => self.decoder.held_bytes(),
         }
     }
 

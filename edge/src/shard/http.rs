@@ -190,7 +190,11 @@ impl Core {
         rest: &mut [u8],
     ) {
         let Some(conn) = self.slab.get_mut(id) else { return };
-        conn.decoder = ws::Decoder::new(ws::Role::Server, self.frame_bytes_max);
+        let bytes_max = match self.mode {
+            Mode::Echo => self.frame_bytes_max,
+            Mode::Development | Mode::Tokens => self.frame_bytes_max.min(limits::HELLO_BYTES_MAX),
+        };
+        conn.decoder = ws::Decoder::new(ws::Role::Server, bytes_max);
         conn.codec = codec;
         let Phase::Http(mut handshake) = std::mem::take(&mut conn.phase) else { return };
         if self.mode == Mode::Echo {

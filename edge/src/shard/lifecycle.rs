@@ -131,6 +131,9 @@ impl Core {
         }
         self.closes[reason as usize] += 1;
         conn.decoder = no_decoder();
+        if std::mem::take(&mut conn.is_partial) {
+            self.partial.forget(id);
+        }
         if let Some(peer) = conn.handshake_peer() {
             self.admission.linger(id.slot, peer);
         }

@@ -33,6 +33,7 @@ mod link;
 mod op;
 mod order;
 mod output;
+mod partial;
 mod requests;
 mod session;
 mod turn;
@@ -57,6 +58,7 @@ use conn::Slab;
 use fanout::Backlog;
 use link::Link;
 use output::{Bounds, Outputs};
+use partial::Partial;
 
 pub use clock::Clocks;
 pub use control::{Control, Handle};
@@ -95,6 +97,8 @@ pub struct ShardConfig {
     pub connections_max: usize,
     /// Bytes of one message from a client.
     pub frame_bytes_max: u32,
+    /// Bytes of messages and requests of all connections that are not whole yet.
+    pub input_shard_bytes: usize,
     /// Queued output above which ephemeral frames are dropped.
     pub output_budget_bytes: usize,
     /// Queued output above which the connection is closed.
@@ -159,6 +163,7 @@ struct Core {
     slab: Slab,
     order_numbers: order::Numbers,
     outputs: Outputs,
+    partial: Partial,
     timers: Wheel,
     admission: Admission,
     listeners: Vec<ListenerId>,
@@ -268,6 +273,7 @@ impl Core {
             slab: Slab::default(),
             order_numbers: order::Numbers::default(),
             outputs: Outputs::new(bounds),
+            partial: Partial::new(config.input_shard_bytes),
             timers: Wheel::new(limits::TICK, now),
             admission: Admission::new(
                 config.connections_max,

@@ -301,6 +301,7 @@ impl Core {
         conn.phase = Phase::Established(Session { name, orders: None });
         conn.ops = Bucket::full(self.ops, tick);
         conn.bad_frames = 0;
+        conn.decoder.raise_limit(self.frame_bytes_max);
         // Most connections fall silent now.
         conn.is_cold = true;
         io.arm(id, Arm::Cold);

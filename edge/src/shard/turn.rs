@@ -50,6 +50,7 @@ impl Core {
             return;
         }
         self.counters.received_bytes += data.len() as u64;
+        let frames = self.counters.received_frames;
         if Self::warm_up(self.deadlines.cold_after_ticks, io, id, conn, tick) {
             self.turned_hot(io, id);
         }
@@ -59,6 +60,27 @@ impl Core {
             Phase::Http(_) => self.http_received(io, id, data),
             Phase::Free | Phase::Closing | Phase::Link => {}
             _ => self.session_received(io, id, data),
+        }
+        self.count_partial(io, id, self.counters.received_frames > frames);
+    }
+
+    /// Counts what a connection has sent of a message or request that is not whole. When all of the
+    /// shard's take too much memory, who has been waited for longest is closed.
+    fn count_partial<I: Io>(&mut self, io: &mut I, id: ConnId, has_progressed: bool) {
+        let Some(conn) = self.slab.get_mut(id) else { return };
+        let bytes = conn.partial_bytes();
+        if bytes == 0 && !conn.is_partial {
+            return;
+        }
+        conn.is_partial = bytes > 0;
+        if !conn.is_partial || has_progressed {
+            self.partial.forget(id);
+        }
+        if conn.is_partial {
+            self.partial.set(id, bytes);
+        }
+        while let Some(longest) = self.partial.take_excess() {
+            self.close(io, longest, CloseReason::SlowSender);
         }
     }
 
@@ -166,6 +188,7 @@ impl Core {
                 connections: self.clients() as u64,
                 handshakes,
                 sessions: self.sessions as u64,
+                input_bytes: self.partial.bytes() as u64,
                 output_bytes: self.outputs.total_bytes() as u64,
                 outputs: self.outputs.in_use() as u64,
                 requests_in_flight: self.link.requests.len() as u64,

@@ -13,6 +13,7 @@ mod link;
 mod order;
 mod origin;
 mod output;
+mod partial;
 mod phases;
 mod resume;
 mod rig;

@@ -58,6 +58,7 @@ pub(crate) fn config(mode: Mode) -> ShardConfig {
         page: Some(b"<!doctype html>"),
         connections_max: 500,
         frame_bytes_max: 64 * 1024,
+        input_shard_bytes: 1 << 27,
         output_budget_bytes: 64 * 1024,
         output_burst_bytes: 1024 * 1024,
         output_shard_bytes: 1 << 28,

@@ -132,6 +132,16 @@ impl Decoder {
         self.held.is_some()
     }
 
+    /// Memory that is held for what came of a message, once `next` has answered `None`.
+    pub fn held_bytes(&self) -> usize {
+        self.held.as_ref().map_or(0, |held| size_of::<Held>() + held.message.capacity())
+    }
+
+    /// Lets longer messages pass from here on, the one under way included.
+    pub fn raise_limit(&mut self, message_bytes_max: u32) {
+        self.message_bytes_max = self.message_bytes_max.max(message_bytes_max);
+    }
+
     /// Recognises the common case: an unfragmented message of up to 64 KiB, whole in `rest`. Checks
     /// only what makes it so; any fault is left to the other way.
     #[inline]

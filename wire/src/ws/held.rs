@@ -70,6 +70,15 @@ impl Message {
         }
     }
 
+    /// Bytes that it can hold without growing.
+    pub(super) fn capacity(&self) -> usize {
+        match self {
+            Self::None => 0,
+            Self::Text(text) => text.capacity(),
+            Self::Binary(bytes) => bytes.capacity(),
+        }
+    }
+
     /// A data frame begins that cannot be lent from the input.
     pub(super) fn begin(&mut self, opcode: Opcode) {
         match opcode {
@@ -150,11 +159,7 @@ mod tests {
         (0..parts)
             .map(|_| {
                 message.push(&vec![b'x'; part_bytes], DECLARED_BYTES).unwrap();
-                match &message {
-                    Message::None => 0,
-                    Message::Text(text) => text.capacity(),
-                    Message::Binary(bytes) => bytes.capacity(),
-                }
+                message.capacity()
             })
             .collect()
     }

@@ -30,7 +30,7 @@ fn every_close_code_may_travel_and_is_found_by_its_number() {
         assert_eq!(SessionClose::parse(code.number().into()), Some(*code));
         assert!(code.reason().len() <= 123, "RFC 6455 section 5.5");
     }
-    assert_eq!(SessionClose::parse(4005), None);
+    assert_eq!(SessionClose::parse(4006), None);
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! A message above the limit is refused as soon as its length is known.
 
 use crate::recorder::{KEY, Seen, decode};
-use throng_wire::ws::{Opcode, ProtocolError, Role, encode};
+use throng_wire::ws::{Decoder, Event, Input, Opcode, ProtocolError, Role, encode};
 
 /// The decoder's verdict on a message of these fragments, without the last `held_back` bytes.
 fn verdict(message_bytes_max: u32, fragments: &[usize], held_back: usize) -> Vec<Seen> {
@@ -66,4 +66,39 @@ fn control_frames_do_not_count() {
     encode::fragment(&mut stream, Opcode::Continuation, true, b"d", Some(KEY));
     let expected = [Seen::Ping(vec![1; 125]), Seen::Binary(b"abcd".into())];
     assert_eq!(decode(Role::Server, 4, [&stream[..]]), expected);
+}
+
+#[test]
+fn a_limit_that_is_raised_holds_for_the_message_under_way_and_is_never_lowered() {
+    for (second, is_taken) in [(200, true), (201, false)] {
+        let mut decoder = Decoder::new(Role::Server, 100);
+        let mut stream = Vec::new();
+        encode::fragment(&mut stream, Opcode::Binary, false, &[0; 100], Some(KEY));
+        assert_eq!(decoder.next(&mut Input::new(&mut stream)), Ok(None));
+        decoder.raise_limit(300);
+        decoder.raise_limit(50);
+        stream.clear();
+        encode::fragment(&mut stream, Opcode::Continuation, true, &vec![0; second], Some(KEY));
+        let mut input = Input::new(&mut stream);
+        let outcome = decoder.next(&mut input);
+        let whole = vec![0; 100 + second];
+        let taken = Ok(Some(Event::Binary(&whole)));
+        let expected = if is_taken { taken } else { Err(ProtocolError::MessageTooBig) };
+        assert_eq!(outcome, expected, "{second}");
+    }
+}
+
+#[test]
+fn what_is_held_of_a_message_is_told_and_nothing_after_it() {
+    let mut decoder = Decoder::new(Role::Server, 10_000);
+    let mut stream = Vec::new();
+    encode::frame(&mut stream, Opcode::Binary, &[0; 5_000], Some(KEY));
+    let (part, rest) = stream.split_at_mut(4_000);
+    assert_eq!(decoder.held_bytes(), 0);
+    assert_eq!(decoder.next(&mut Input::new(part)), Ok(None));
+    assert!((4_000..6_000).contains(&decoder.held_bytes()), "{}", decoder.held_bytes());
+    let mut input = Input::new(rest);
+    assert!(matches!(decoder.next(&mut input), Ok(Some(_))));
+    assert_eq!(decoder.next(&mut input), Ok(None));
+    assert_eq!(decoder.held_bytes(), 0);
 }
