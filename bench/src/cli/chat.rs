@@ -231,25 +231,31 @@ fn figures(record: &RunRecord, seconds: f64) -> BTreeMap<String, f64> {
     FIGURES.iter().map(|name| (*name).to_owned()).zip(figures).collect()
 }
 
+impl ChatArguments {
+    /// Makes one run.
+    pub(crate) fn measure(&self) -> Result<Outcome, Failure> {
+        let manners = self.manners()?;
+        let arguments = self.talk.over(&self.arguments)?;
+        let thresholds = arguments.thresholds("chat", &FIGURES)?;
+        let mut parameters = self.talk.parameters();
+        parameters.extend([
+            ("users".to_owned(), json!(self.users)),
+            ("devices".to_owned(), json!(self.devices)),
+            ("rate".to_owned(), json!(format!("{:?}", self.rate))),
+            ("secs".to_owned(), json!(self.secs.as_secs_f64())),
+            ("direct".to_owned(), json!(self.direct)),
+            ("groups".to_owned(), json!(self.groups.to_string())),
+            ("group_count".to_owned(), json!(manners.groups)),
+            ("pairs".to_owned(), json!(format!("{:?}", self.pairs).to_lowercase())),
+        ]);
+        let plan = self.talk.plan(manners, self.rate, self.secs);
+        let seconds = self.secs.as_secs_f64();
+        measure("chat", &arguments, plan, &thresholds, parameters, |record| {
+            figures(record, seconds)
+        })
+    }
+}
+
 pub(crate) fn main(chat: &ChatArguments) -> Result<Exit, Failure> {
-    let manners = chat.manners()?;
-    let arguments = chat.talk.over(&chat.arguments)?;
-    let thresholds = arguments.thresholds("chat", &FIGURES)?;
-    let mut parameters = chat.talk.parameters();
-    parameters.extend([
-        ("users".to_owned(), json!(chat.users)),
-        ("devices".to_owned(), json!(chat.devices)),
-        ("rate".to_owned(), json!(format!("{:?}", chat.rate))),
-        ("secs".to_owned(), json!(chat.secs.as_secs_f64())),
-        ("direct".to_owned(), json!(chat.direct)),
-        ("groups".to_owned(), json!(chat.groups.to_string())),
-        ("group_count".to_owned(), json!(manners.groups)),
-        ("pairs".to_owned(), json!(format!("{:?}", chat.pairs).to_lowercase())),
-    ]);
-    let plan = chat.talk.plan(manners, chat.rate, chat.secs);
-    let seconds = chat.secs.as_secs_f64();
-    let outcome = measure("chat", &arguments, plan, &thresholds, parameters, |record| {
-        figures(record, seconds)
-    })?;
-    arguments.report(&outcome)
+    chat.arguments.report(&chat.measure()?)
 }

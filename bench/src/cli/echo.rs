@@ -50,25 +50,6 @@ pub(crate) struct EchoArguments {
 }
 
 impl EchoArguments {
-    /// An echo run of defaults against a server, for the tour.
-    pub(crate) fn simple(
-        run: RunArguments,
-        connections: u32,
-        rate: Option<f64>,
-        secs: f64,
-    ) -> Self {
-        Self {
-            run,
-            connections,
-            size: 64,
-            depth: None,
-            secs,
-            rate: rate.map(|rate| Arrival::Constant { rate }),
-            search: None,
-            hold: Vec::new(),
-        }
-    }
-
     fn echo_plan(&self) -> Result<EchoPlan, Failure> {
         let default = if self.rate.is_some() { OPEN_DEPTH } else { 1 };
         let depth = self.depth.unwrap_or(default);

@@ -60,21 +60,6 @@ fn life(text: &str) -> Result<Duration, String> {
 }
 
 impl FloodArguments {
-    /// A flood of defaults against a server, for the tour.
-    pub(crate) fn simple(run: RunArguments, connections: u32, rate: f64, hold: &str) -> Self {
-        Self {
-            run,
-            connections,
-            rate: Arrival::Constant { rate },
-            hold: vec![hold.to_owned()],
-            life: None,
-            silent: 0.0,
-            slow: 0.0,
-            half_open: 0.0,
-            search: None,
-        }
-    }
-
     /// The time of the hold, and what is left of `--hold`: objectives.
     fn hold(&self) -> Result<(Duration, Vec<Threshold>), Failure> {
         let (spans, objectives): (Vec<_>, Vec<_>) =
