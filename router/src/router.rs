@@ -154,8 +154,8 @@ impl Router {
             match serve(stream, number, shared, stop).await {
                 Ok(()) => debug!(link = number, "link closed"),
                 Err(LinkError::Io(error)) => info!(link = number, %error, "link lost"),
-                Err(error @ (LinkError::Stopping | LinkError::Bye(_))) => {
-                    info!(link = number, %error, "link closed");
+                Err(end @ (LinkError::Stopping | LinkError::Bye(_))) => {
+                    info!(link = number, reason = %end, "link closed");
                 }
                 Err(error) => warn!(link = number, %error, "link ended"),
             }

@@ -18,6 +18,7 @@ use crate::page::CONTENT_SECURITY_POLICY;
 const TEXT: &str = "text/plain; charset=utf-8";
 const BEARER: &str = "throng.bearer.";
 const RETRY_AFTER_S: &str = "5";
+const NOT_READY: &str = "starting or draining; try again later, or another edge\n";
 
 /// What a request came to. The answer is in the connection's output already.
 enum Routed {
@@ -104,9 +105,7 @@ impl Core {
             "/readyz" if self.is_ready() => {
                 self.http_answer(io, id, |out| text(out, method, 200, "ready\n"));
             }
-            "/readyz" => self.http_answer(io, id, |out| {
-                unavailable(out, method, "not ready: starting or draining\n");
-            }),
+            "/readyz" => self.http_answer(io, id, |out| unavailable(out, method, NOT_READY)),
             "/" if self.page.is_some() => self.http_page(io, id, method),
             _ => self.http_answer(io, id, |out| {
                 text(out, method, 404, "nothing here; the WebSocket is at /v1/ws\n");
@@ -130,6 +129,7 @@ impl Core {
         request: &Request<'_>,
     ) -> Routed {
         match request.upgrade() {
+            Ok(_) if !self.is_ready() => self.http_not_ready(io, id, request.method),
             Ok(upgrade) => {
                 let subprotocol = request.subprotocols().next();
                 self.switch(io, id, upgrade.key, subprotocol);
@@ -145,9 +145,7 @@ impl Core {
             Err(refusal) => return self.http_refuse(io, id, refusal),
         };
         if !self.is_ready() {
-            let why = "starting or draining; try again later, or another edge\n";
-            self.http_answer(io, id, |out| unavailable(out, request.method, why));
-            return Routed::Answered;
+            return self.http_not_ready(io, id, request.method);
         }
         if self.mode == Mode::Development && request.origin.is_some_and(|site| !is_local(site)) {
             let why = "in development mode only pages of this machine may connect\n";
@@ -164,6 +162,17 @@ impl Core {
         let token = request.subprotocols().find_map(|name| name.strip_prefix(BEARER));
         let token = request.bearer.or(token).map(str::to_owned);
         Routed::Upgraded { codec, token }
+    }
+
+    fn http_not_ready<I: Io>(&mut self, io: &mut I, id: ConnId, method: Method) -> Routed {
+        self.http_answer(io, id, |out| unavailable(out, method, NOT_READY));
+        Routed::Answered
+    }
+
+    /// Tells a peer that it came too late, before it has asked.
+    pub(super) fn turn_away<I: Io>(&mut self, io: &mut I, id: ConnId) {
+        self.http_answer(io, id, |out| unavailable(out, Method::Get, NOT_READY));
+        self.close(io, id, CloseReason::Draining);
     }
 
     fn http_refuse<I: Io>(&mut self, io: &mut I, id: ConnId, refusal: Refusal) -> Routed {
@@ -197,6 +206,7 @@ impl Core {
         conn.decoder = ws::Decoder::new(ws::Role::Server, bytes_max);
         conn.codec = codec;
         let Phase::Http(mut handshake) = std::mem::take(&mut conn.phase) else { return };
+        self.asking -= 1;
         if self.mode == Mode::Echo {
             self.admission.leave(handshake.peer);
             conn.phase = Phase::Echo;

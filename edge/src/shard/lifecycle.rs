@@ -22,8 +22,12 @@ impl Core {
             let handshake = Handshake { peer: peer.ip(), head: Vec::new(), token: None };
             let conn = self.slab.insert(id, Phase::Http(Box::new(handshake)));
             conn.last_seen = tick;
+            self.asking += 1;
             io.arm(id, Arm::Hot);
             self.timers.set(id.slot, io.now() + self.deadlines.http);
+            if self.is_ending() {
+                self.turn_away(io, id);
+            }
         } else {
             self.refuse(io, id);
         }
@@ -137,8 +141,10 @@ impl Core {
         if let Some(peer) = conn.handshake_peer() {
             self.admission.linger(id.slot, peer);
         }
-        if matches!(conn.phase, Phase::Established(_)) {
-            self.sessions -= 1;
+        match conn.phase {
+            Phase::Established(_) => self.sessions -= 1,
+            Phase::Http(_) => self.asking -= 1,
+            _ => {}
         }
         self.unregister(id);
     }

@@ -177,6 +177,8 @@ struct Core {
     housekeeping_at: Instant,
 
     sessions: usize,
+    /// Connections whose HTTP request is not there yet.
+    asking: usize,
     counters: Counters,
     closes: [u64; CloseReason::ALL.len()],
     errors: [u64; ErrorCode::ALL.len()],
@@ -290,6 +292,7 @@ impl Core {
             life: turn::Life::Starting,
             housekeeping_at: now + limits::HOUSEKEEPING,
             sessions: 0,
+            asking: 0,
             counters: Counters::default(),
             closes: [0; CloseReason::ALL.len()],
             errors: [0; ErrorCode::ALL.len()],

@@ -20,7 +20,7 @@ pub(super) enum Life {
     Ready,
     /// Clients are told to go elsewhere.
     Draining(Drain),
-    /// All clients are gone; the router is told, until then at the latest.
+    /// All sessions are gone; the router and who came late are told, until then at the latest.
     Ending(Instant),
     Ended,
 }
@@ -34,11 +34,18 @@ pub(super) struct Drain {
     /// Slots when it began.
     slots: usize,
     window: Duration,
+    /// Only those are left that have not asked for anything: they are turned away.
+    is_last_round: bool,
 }
 
 impl Core {
     pub(super) fn is_ready(&self) -> bool {
         self.life == Life::Ready
+    }
+
+    /// Whether the listeners are closed, and whoever still comes is turned away.
+    pub(super) fn is_ending(&self) -> bool {
+        matches!(self.life, Life::Ending(_) | Life::Draining(Drain { is_last_round: true, .. }))
     }
 
     /// Bytes came.
@@ -207,23 +214,33 @@ impl Core {
             // A few clients need no pacing.
             let needed = limits::DRAIN_PER_CLIENT * self.clients() as u32;
             let window = self.deadlines.drain_window.min(needed);
-            self.life = Life::Draining(Drain { began: now, cursor: 0, slots, window });
+            let is_last_round = false;
+            self.life =
+                Life::Draining(Drain { began: now, cursor: 0, slots, window, is_last_round });
         }
     }
 
     /// Goes through the slots so that the last is reached when the window ends.
     fn drain<I: Io>(&mut self, io: &mut I, mut drain: Drain) {
+        if !drain.is_last_round && self.clients() == self.asking {
+            self.close_listeners(io);
+            let slots = self.slab.len();
+            drain = Drain { cursor: 0, slots, is_last_round: true, ..drain };
+            self.life = Life::Draining(drain);
+        }
         let elapsed = io.now().saturating_duration_since(drain.began);
         let window = drain.window;
-        let share =
-            if window.is_zero() { 1.0 } else { elapsed.as_secs_f64() / window.as_secs_f64() };
+        let share = match window.is_zero() || drain.is_last_round {
+            true => 1.0,
+            false => elapsed.as_secs_f64() / window.as_secs_f64(),
+        };
         let reach = ((drain.slots as f64 * share.min(1.0)).ceil() as usize).max(1);
         let turn_end = drain.cursor + limits::DRAIN_SLOTS_PER_TURN;
         while drain.cursor < reach.min(self.slab.len()).min(turn_end) {
             self.send_away(io, drain.cursor as u32);
             drain.cursor += 1;
         }
-        if self.clients() == 0 {
+        if drain.is_last_round && self.asking == 0 {
             self.end(io);
             return;
         }
@@ -240,8 +257,10 @@ impl Core {
         self.life = Life::Draining(drain);
     }
 
-    /// Tells a session to go elsewhere, and others that this is the end.
+    /// Tells a session to go elsewhere, and others that this is the end. Who is about to ask for
+    /// something may do so as long as there are sessions: the answer is that nobody is let in.
     fn send_away<I: Io>(&mut self, io: &mut I, slot: u32) {
+        let is_ending = self.is_ending();
         let Some((id, conn)) = self.slab.slot_mut(slot) else { return };
         match conn.phase {
             Phase::Established(_) if !conn.is_leaving => {
@@ -253,7 +272,9 @@ impl Core {
                 self.write_frame(io, id, &v1::ServerFrame { id: None, body });
                 self.timers.set(slot, io.now() + limits::DRAIN_GRACE);
             }
-            Phase::Established(_) | Phase::Free | Phase::Link | Phase::Closing => {}
+            Phase::Http(_) if is_ending => self.turn_away(io, id),
+            Phase::Established(_) | Phase::Http(_) => {}
+            Phase::Free | Phase::Link | Phase::Closing => {}
             Phase::Echo => {
                 self.close_with(io, id, CloseReason::Draining, Some(1001), "going away");
             }
@@ -261,9 +282,8 @@ impl Core {
         }
     }
 
-    /// All clients are gone.
+    /// All clients are gone, but for those that were turned away.
     fn end<I: Io>(&mut self, io: &mut I) {
-        self.close_listeners(io);
         self.close_link(io);
         self.life = Life::Ending(io.now() + limits::LINK_CLOSE_DEADLINE);
     }

@@ -70,6 +70,41 @@ fn while_draining_nobody_new_is_let_in() {
     }
 }
 
+/// A peer that has not asked for anything yet, also one that came in the middle of the drain.
+#[test]
+fn who_asks_late_is_answered_as_long_as_there_are_sessions() {
+    let (mut rig, mut router) = Rig::ready();
+    let _held = rig.session(&mut router, "alice");
+    let mut early = rig.connect();
+    drain(&mut rig);
+    let mut late = rig.connect();
+    rig.pass(Duration::from_secs(1));
+    for client in [&mut early, &mut late] {
+        assert!(client.is_open());
+        client.peer.write(Client::upgrade_request("/v1/ws", &[]).as_bytes());
+        rig.settle();
+        let head = client.head();
+        assert!(head.starts_with("HTTP/1.1 503 Service Unavailable\r\n"), "{head}");
+        assert!(head.contains("Retry-After: ") && head.contains("Connection: close"), "{head}");
+    }
+}
+
+#[test]
+fn who_never_asked_is_told_so_at_the_end_and_does_not_hold_it_up() {
+    let (mut rig, mut router) = Rig::ready();
+    let (mut client, _) = rig.session(&mut router, "alice");
+    let mut silent = rig.connect();
+    drain(&mut rig);
+    client.peer.finish();
+    rig.pass(20 * MS);
+    assert!(silent.head().starts_with("HTTP/1.1 503 "));
+    silent.peer.finish();
+    router.peer.finish();
+    rig.pass(20 * MS);
+    assert!(!rig.is_alive);
+    assert_eq!(client.closed(), None, "the first to go");
+}
+
 #[test]
 fn many_sessions_are_told_one_after_the_other() {
     let (mut rig, mut router) = Rig::ready();

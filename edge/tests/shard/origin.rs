@@ -4,13 +4,24 @@ use throng_edge::shard::Mode;
 
 use crate::rig::{Client, Rig, config};
 
-fn status(mode: Mode, origin: &str) -> String {
+fn head(mode: Mode, origin: &str) -> (String, Client) {
     let (mut rig, _router) = Rig::ready_with(config(mode));
     let mut client = rig.connect();
     let request = Client::upgrade_request("/v1/ws", &[("Origin", origin)]);
     client.peer.write(request.as_bytes());
     rig.settle();
-    client.head()["HTTP/1.1 ".len()..][..3].to_owned()
+    (client.head(), client)
+}
+
+fn status(mode: Mode, origin: &str) -> String {
+    head(mode, origin).0["HTTP/1.1 ".len()..][..3].to_owned()
+}
+
+#[test]
+fn a_page_that_may_not_connect_is_told_why() {
+    let (head, mut client) = head(Mode::Development, "https://example.com");
+    assert!(head.starts_with("HTTP/1.1 403 Forbidden\r\n"), "{head}");
+    assert!(client.body().contains("only pages of this machine"));
 }
 
 #[test]

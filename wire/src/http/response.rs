@@ -6,7 +6,7 @@ use crate::ws::accept::accept_value;
 /// A response with a body; the connection closes after it.
 #[derive(Clone, Copy, Debug)]
 pub struct Response<'a> {
-    /// HTTP status code, one of those that [`Refusal`] knows, or 200.
+    /// HTTP status code: one of those that [`Refusal`] knows, 200 or 403.
     pub status: u16,
     /// MIME type of the body.
     pub content_type: &'a str,
@@ -72,6 +72,7 @@ const fn reason_phrase(status: u16) -> &'static str {
     match status {
         200 => "OK",
         400 => "Bad Request",
+        403 => "Forbidden",
         404 => "Not Found",
         405 => "Method Not Allowed",
         413 => "Content Too Large",
