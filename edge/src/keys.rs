@@ -73,7 +73,8 @@ impl KeySource {
 #[derive(Debug, Error)]
 pub enum KeyError {
     /// The file cannot be read.
-    #[error("cannot read the key file {}: {source}", path.display())]
+    #[error("cannot read the key file {}: {source}; check --jwt-key and --jwks, and that this \
+        user may read it", path.display())]
     Read {
         /// Which.
         path: PathBuf,
@@ -83,11 +84,26 @@ pub enum KeyError {
     /// The file is not PEM and no algorithm says that it is a secret.
     #[error("{} is not PEM; if it is a shared secret, say --jwt-alg HS256", .0.display())]
     SecretWithoutAlgorithm(PathBuf),
+    /// The file is not PEM, and the algorithm is one of those with a public key.
+    #[error("{} is not PEM, and {algorithm:?} wants a public key as \
+        `openssl pkey -pubout` writes it; if it is a shared secret, say --jwt-alg HS256",
+        path.display())]
+    NotPem {
+        /// Which.
+        path: PathBuf,
+        /// What it was said to be for.
+        algorithm: Algorithm,
+    },
+    /// Who has the private key can sign: it belongs to the issuer alone.
+    #[error("{} is a private key; give the gateway the public one: \
+        openssl pkey -in {} -pubout -out public.pem", .0.display(), .0.display())]
+    Private(PathBuf),
     /// A public key was given for HMAC: whoever knows the public key could sign.
     #[error("{} is a PEM key and HS256 wants a secret; name the key's own algorithm", .0.display())]
     PemAsSecret(PathBuf),
     /// The secret can be guessed (RFC 7518 section 3.2).
-    #[error("the secret in {} has {bytes} bytes, HS256 wants at least {}", path.display(),
+    #[error("the secret in {} has {bytes} bytes, HS256 wants at least {}: make one with \
+        `openssl rand -base64 48`, for the issuer and for the gateway", path.display(),
         limits::HMAC_SECRET_BYTES_MIN)]
     ShortSecret {
         /// Which.
@@ -95,16 +111,44 @@ pub enum KeyError {
         /// Its length.
         bytes: usize,
     },
-    /// The key is not what the algorithm wants.
-    #[error("{} is not a usable public key: {detail}", path.display())]
-    Unusable {
+    /// The key is not one of the algorithm that was named.
+    #[error("{} is not a public key for {algorithm:?} ({detail}); without --jwt-alg the algorithm \
+        is taken from the key", path.display())]
+    OtherAlgorithm {
+        /// Which.
+        path: PathBuf,
+        /// What it was said to be for.
+        algorithm: Algorithm,
+        /// What the parser said.
+        detail: String,
+    },
+    /// PEM, but no key of ours.
+    #[error("{} holds neither an RSA, nor a P-256, nor an Ed25519 public key; look at it with \
+        `openssl pkey -pubin -text -noout -in {}`", .0.display(), .0.display())]
+    Unusable(PathBuf),
+    /// Not a key set at all.
+    #[error("{} is not a JSON Web Key Set: {detail}; --jwks wants {{\"keys\": [...]}}, a PEM key \
+        or a secret goes to --jwt-key", path.display())]
+    NotASet {
         /// Which.
         path: PathBuf,
         /// What the parser said.
         detail: String,
     },
+    /// A key of a set is broken.
+    #[error("{}: the key with kid {kid:?} cannot be used: {detail}; ask its issuer for the set \
+        again", path.display())]
+    BrokenInSet {
+        /// Which.
+        path: PathBuf,
+        /// The key's id, if it has one.
+        kid: Option<String>,
+        /// What the parser said.
+        detail: String,
+    },
     /// A key set in which nothing can be used.
-    #[error("{} holds no key for HS256, RS256, ES256 or EdDSA", .0.display())]
+    #[error("{} holds no key for HS256, RS256, ES256 or EdDSA that may verify signatures; ask its \
+        issuer for one", .0.display())]
     Empty(PathBuf),
 }
 
@@ -206,8 +250,9 @@ impl Keys {
         Ok(Identity { user: claims.sub, device: claims.device, expires_s: claims.exp as u64 })
     }
 
-    /// A key without an id takes every token of its algorithm. A token without one is taken by the
-    /// only key of its algorithm.
+    /// A `kid` only says which key to try (RFC 7515 section 4.1.4): a key without an id, as a key file
+    /// holds, is tried on every token of its algorithm, and the signature decides. A token without
+    /// one is for the only key of its algorithm.
     fn find(&self, id: Option<&str>, algorithm: Algorithm) -> Option<&Key> {
         let mut fitting = self.keys.iter().filter(|key| {
             key.algorithm == algorithm
@@ -263,24 +308,31 @@ fn single(
     if !bytes.trim_ascii_start().starts_with(b"-----BEGIN") {
         return match algorithm {
             Some(JwtAlgorithm::Hs256) => secret(path, &bytes),
-            Some(_) => Err(unusable(path, "not PEM")),
+            Some(told) => Err(KeyError::NotPem { path: path.to_owned(), algorithm: told.into() }),
             None => Err(KeyError::SecretWithoutAlgorithm(path.to_owned())),
         };
     }
+    if is_private(&bytes) {
+        return Err(KeyError::Private(path.to_owned()));
+    }
     match algorithm {
         Some(JwtAlgorithm::Hs256) => Err(KeyError::PemAsSecret(path.to_owned())),
-        Some(told) => pem(&bytes, told).map_err(|error| unusable(path, error)),
+        Some(told) => pem(&bytes, told).map_err(|error| KeyError::OtherAlgorithm {
+            path: path.to_owned(),
+            algorithm: told.into(),
+            detail: error.to_string(),
+        }),
         None => [JwtAlgorithm::EdDsa, JwtAlgorithm::Es256, JwtAlgorithm::Rs256]
             .into_iter()
             .find_map(|guess| pem(&bytes, guess).ok())
-            .ok_or_else(|| {
-                unusable(path, "neither an RSA, nor a P-256, nor an Ed25519 public key")
-            }),
+            .ok_or_else(|| KeyError::Unusable(path.to_owned())),
     }
 }
 
-fn unusable(path: &Path, detail: impl ToString) -> KeyError {
-    KeyError::Unusable { path: path.to_owned(), detail: detail.to_string() }
+/// By the label of the first block (RFC 7468), of which several end so.
+fn is_private(pem: &[u8]) -> bool {
+    let first_line = pem.trim_ascii_start().split(|byte| *byte == b'\n').next();
+    first_line.is_some_and(|line| line.trim_ascii_end().ends_with(b"PRIVATE KEY-----"))
 }
 
 fn secret(path: &Path, bytes: &[u8]) -> Result<(Algorithm, DecodingKey), KeyError> {
@@ -313,15 +365,20 @@ fn load_set(path: &Path, source: &KeySource, keys: &mut Vec<Key>) -> Result<(), 
             tracing::warn!(kid = ?jwk.common.key_id, "key skipped: not one of our algorithms");
             continue;
         };
-        let decoding = DecodingKey::from_jwk(jwk).map_err(|error| unusable(path, error))?;
         let id = jwk.common.key_id.clone();
+        let decoding = DecodingKey::from_jwk(jwk).map_err(|error| KeyError::BrokenInSet {
+            path: path.to_owned(),
+            kid: id.clone(),
+            detail: error.to_string(),
+        })?;
         keys.push(Key { id, algorithm, decoding, validation: rules(algorithm, source) });
     }
     if keys.len() == before { Err(KeyError::Empty(path.to_owned())) } else { Ok(()) }
 }
 
 fn parse_set(path: &Path) -> Result<JwkSet, KeyError> {
-    serde_json::from_slice(&read(path)?).map_err(|error| unusable(path, error))
+    serde_json::from_slice(&read(path)?)
+        .map_err(|error| KeyError::NotASet { path: path.to_owned(), detail: error.to_string() })
 }
 
 /// The one algorithm a key of a set is for: from its type and curve, and its `alg` must agree.

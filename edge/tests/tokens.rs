@@ -237,6 +237,31 @@ fn a_token_without_a_key_id_is_taken_only_when_there_is_one_key_for_it() {
 }
 
 #[test]
+fn a_key_file_verifies_tokens_whatever_key_id_they_name() {
+    let keys = Keys::load(&pem("ed.pub.pem")).unwrap();
+    for kid in [None, Some("k1"), Some("")] {
+        let token = Signer::of(Algorithm::EdDSA).sign(kid, &claims());
+        assert!(keys.verify(&token, NOW_S).is_ok(), "{kid:?}");
+    }
+}
+
+/// Beside a set the key of the token's id goes first, and the key file is for all other ids.
+#[test]
+fn a_key_file_beside_a_set_is_for_the_ids_that_the_set_does_not_have() {
+    let ed = Signer::of(Algorithm::EdDSA);
+    let mut other = ed.jwk("a");
+    // Another point of the curve: nothing that `ed` signs is good for it.
+    other["x"] = "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo".into();
+    let set = temporary(&json!({ "keys": [other] }).to_string());
+    let keys = Keys::load(&KeySource { jwks: Some(set.path().to_owned()), ..pem("ed.pub.pem") });
+    let keys = keys.unwrap();
+    let verdict = |kid| keys.verify(&ed.sign(kid, &claims()), NOW_S).map(|_| ());
+    assert_eq!(verdict(Some("b")), Ok(()));
+    assert_eq!(verdict(Some("a")), Err(TokenError::Refused));
+    assert_eq!(verdict(None), Err(TokenError::UnknownKey), "two keys, and no word which");
+}
+
+#[test]
 fn keys_of_a_set_that_are_not_for_signatures_of_ours_are_skipped() {
     let ed = Signer::of(Algorithm::EdDSA);
     let mut encryption = Signer::of(Algorithm::RS256).jwk("e");
@@ -272,6 +297,37 @@ fn files_that_hold_no_key_are_told_by_name() {
     let error = Keys::load(&source).unwrap_err().to_string();
     assert!(error.contains(&file.path().display().to_string()), "{error}");
     assert!(matches!(Keys::load(&pem("missing.pem")), Err(KeyError::Read { .. })));
+}
+
+/// What is wrong, and what to do.
+#[test]
+fn a_key_that_cannot_be_used_is_told_with_what_to_do() {
+    let told = |source: KeySource, parts: &[&str]| {
+        let error = Keys::load(&source).unwrap_err().to_string();
+        let path = source.key.or(source.jwks).unwrap();
+        for part in parts.iter().copied().chain([path.to_str().unwrap()]) {
+            assert!(error.contains(part), "{part}: {error}");
+        }
+    };
+    let (junk, set) = (temporary("junk"), |path: &std::path::Path| KeySource {
+        jwks: Some(path.to_owned()),
+        ..KeySource::default()
+    });
+    let of =
+        |key: PathBuf, algorithm| KeySource { key: Some(key), algorithm, ..KeySource::default() };
+    let (ed, rs) = (Some(JwtAlgorithm::EdDsa), Some(JwtAlgorithm::Rs256));
+    told(pem("missing.pem"), &["No such file", "--jwt-key"]);
+    told(of(junk.path().to_owned(), ed), &["not PEM", "EdDSA", "--jwt-alg HS256"]);
+    told(of(file("ed.pub.pem"), rs), &["RS256", "without --jwt-alg"]);
+    told(pem("ed.pem"), &["private key", "openssl pkey"]);
+    told(pem("rsa.pem"), &["private key", "-pubout"]);
+    told(set(junk.path()), &["not a JSON Web Key Set", "line 1", "--jwt-key"]);
+    let mut broken = Signer::of(Algorithm::EdDSA).jwk("k1");
+    broken["x"] = "!".into();
+    let broken = temporary(&json!({ "keys": [broken] }).to_string());
+    told(set(broken.path()), &["k1"]);
+    let empty = temporary(r#"{"keys": []}"#);
+    told(set(empty.path()), &["no key for"]);
 }
 
 /// A valid token of so many bytes: base64 does not reach every length by its claims alone.
