@@ -4,6 +4,8 @@
 //! [`MEMTABLES_MAX`] times the sum of the memtables' sizes (in practice one or two of each),
 //! plus [`QUEUE_BYTES`] (configurable) and one commit, plus one page for each running read.
 
+use std::time::Duration;
+
 /// Rows in one append at most.
 pub const APPEND_ROWS_MAX: usize = 64;
 
@@ -57,6 +59,19 @@ pub const JOURNAL_BYTES: u64 = 64 * 1024 * 1024;
 
 /// Files of tables that the engine keeps open.
 pub const FILES_OPEN: usize = 256;
+
+/// What a start writes and syncs to see whether it can, bytes.
+pub const PROBE_BYTES: usize = 4_096;
+
+/// Room on the file system that a start asks for, bytes: a memtable may be written out at once, and
+/// the first commit has to follow.
+pub const ROOM_BYTES: u64 = LOG_MEMTABLE_BYTES + (COMMIT_BYTES + APPEND_BYTES_MAX) as u64;
+
+/// How often the store looks whether the engine's own threads have failed.
+pub const WATCH_INTERVAL: Duration = Duration::from_millis(100);
+
+/// How long the end of a failed store waits for its writing thread: the engine may hold it for ever.
+pub const FAILED_STOP: Duration = Duration::from_secs(1);
 
 /// Threads of the engine that write memtables out and compact tables.
 pub const ENGINE_THREADS: usize = 2;

@@ -35,6 +35,14 @@ pub(super) struct Channel {
     pub(super) counters: Arc<Counters>,
 }
 
+impl Channel {
+    /// Ends the store: nothing more is taken.
+    pub(super) fn fail(&self, error: &EngineError) {
+        self.failure.set(error);
+        self.queue.close();
+    }
+}
+
 /// Everything that the thread owns.
 pub(super) struct Committer<E> {
     engine: E,
@@ -60,8 +68,7 @@ impl<E: Engine> Committer<E> {
     pub(super) fn run(mut self) {
         let result = self.work();
         if let Err(error) = result {
-            self.channel.failure.set(&error.0);
-            self.channel.queue.close();
+            self.channel.fail(&error);
             self.refuse_all();
         }
     }

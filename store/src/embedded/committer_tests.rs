@@ -1,6 +1,7 @@
 //! The committer over an engine that fails or waits when told to.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
 use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
@@ -103,7 +104,7 @@ impl Stage {
         let (answers, answers_out) = mpsc::channel();
         let channel = Channel {
             queue: Arc::new(Queue::new(4, 1_000_000)),
-            failure: Arc::new(Failure::new()),
+            failure: Arc::new(Failure::new(Path::new("/data"))),
             counters: Arc::new(Counters::default()),
         };
         let engine =
@@ -119,7 +120,7 @@ impl Stage {
     }
 
     fn answer(&self, result: Result<(), &str>) {
-        self.answers.send(result.map_err(|reason| EngineError(reason.into()))).unwrap();
+        self.answers.send(result.map_err(|reason| EngineError::Other(reason.into()))).unwrap();
     }
 
     fn push(&self, tag: Tag, outcomes: &Outcomes) -> Result<(), Append> {
@@ -236,7 +237,7 @@ fn a_failed_commit_answers_unknown_and_ends_everything() {
     assert_eq!(taken(&batches), [unknown(1), unknown(2)]);
     assert!(matches!(projected.try_recv(), Ok(Err(StoreError::Fatal(_)))));
     assert!(matches!(stage.channel.failure.get(), Some(StoreError::Fatal(reason))
-        if reason == "the disk is on fire"));
+        if reason.contains("the disk is on fire")));
     let refused = stage.channel.queue.push_append(QueuedAppend {
         append: append(3),
         tag: 3,

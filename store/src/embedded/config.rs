@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use thiserror::Error;
 
+use super::engine::EngineError;
+use super::failure::remedy;
 use super::meta::BeginError;
 use crate::limits;
 
@@ -91,7 +93,7 @@ pub enum OpenError {
         found: String,
     },
     /// The operating system refused.
-    #[error("cannot {action} {}: {source}", path.display())]
+    #[error("cannot {action} {}: {source}; {}", path.display(), remedy(source.kind()))]
     Io {
         /// What was tried.
         action: &'static str,
@@ -129,7 +131,11 @@ impl OpenError {
         let path = dir.to_owned();
         match error {
             BeginError::Engine(error) => {
-                Self::Io { action: "begin a run in", path, source: io::Error::other(error) }
+                let kind = match error {
+                    EngineError::Io { kind, .. } => kind,
+                    EngineError::Poisoned | EngineError::Other(_) => io::ErrorKind::Other,
+                };
+                Self::Io { action: "begin a run in", path, source: io::Error::new(kind, error) }
             }
             BeginError::Random(source) => {
                 Self::Io { action: "draw random bytes for", path, source }

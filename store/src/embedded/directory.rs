@@ -3,6 +3,7 @@
 //! ```text
 //! LOCK     held (flock) by the process that has the store open; names its pid
 //! FORMAT   "throng-store 1": the version of everything under db/
+//! PROBE    written and removed at each start, to see whether there is room
 //! db/      the engine's files
 //! ```
 //!
@@ -15,7 +16,11 @@ use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Read, Seek, Write};
 use std::path::{Path, PathBuf};
 
+use rustix::fs::{FallocateFlags, fallocate};
+use rustix::io::Errno;
+
 use super::config::OpenError;
+use crate::limits;
 
 /// Version of keys, rows and cells.
 pub(super) const FORMAT: u32 = 1;
@@ -23,6 +28,7 @@ pub(super) const FORMAT: u32 = 1;
 const LOCK_FILE: &str = "LOCK";
 const FORMAT_FILE: &str = "FORMAT";
 const NEW_FORMAT_FILE: &str = "FORMAT.new";
+const PROBE_FILE: &str = "PROBE";
 const DATABASE: &str = "db";
 const MAGIC: &str = "throng-store ";
 
@@ -39,7 +45,8 @@ fn io_error(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Open
 }
 
 impl Directory {
-    /// Locks the directory and checks that this build can use it. Creates it if it is missing.
+    /// Locks the directory and checks that this build can use it, and that there is room. Creates it
+    /// if it is missing.
     pub(super) fn open(dir: &Path) -> Result<Self, OpenError> {
         create(dir)?;
         refuse_foreign(dir)?;
@@ -55,6 +62,7 @@ impl Directory {
         if new {
             directory.begin_creation()?;
         }
+        probe(dir).map_err(io_error("write to", dir))?;
         Ok(directory)
     }
 
@@ -139,6 +147,29 @@ fn lock(dir: &Path) -> Result<File, OpenError> {
         .and_then(|()| writeln!(file, "{}", std::process::id()));
     written.map_err(io_error("write", &path))?;
     Ok(file)
+}
+
+/// Whether the directory can be written: a little is written and synced, and the room asked for that
+/// the engine may take at once. Leaves nothing behind.
+pub(super) fn probe(dir: &Path) -> io::Result<()> {
+    let path = dir.join(PROBE_FILE);
+    let written = File::create(&path).and_then(|mut file| {
+        file.write_all(&[0; limits::PROBE_BYTES])?;
+        file.sync_data()?;
+        ask_for_room(&file)
+    });
+    // One that stays is written over the next time.
+    let _ = fs::remove_file(&path);
+    written
+}
+
+/// Only "no" is an answer: not every file system can tell, and a limit on the size of files says
+/// nothing about room.
+fn ask_for_room(file: &File) -> io::Result<()> {
+    match fallocate(file, FallocateFlags::KEEP_SIZE, 0, limits::ROOM_BYTES) {
+        Err(error @ (Errno::NOSPC | Errno::DQUOT)) => Err(error.into()),
+        Ok(()) | Err(_) => Ok(()),
+    }
 }
 
 /// The directory's format, `None` if its creation did not finish.

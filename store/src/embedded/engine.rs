@@ -1,5 +1,7 @@
 //! What the committer needs from an engine, so that its failures can be tried without one.
 
+use std::io;
+
 use fjall::{OwnedWriteBatch, PersistMode, Slice};
 use thiserror::Error;
 
@@ -20,12 +22,31 @@ pub(super) enum Persist {
 /// The engine could not read or write. After a failed write it is not to be used any more: what
 /// the disk holds of it is unknown.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
-#[error("{0}")]
-pub(super) struct EngineError(pub(super) String);
+pub(super) enum EngineError {
+    /// The operating system refused.
+    #[error("{detail}")]
+    Io { kind: io::ErrorKind, detail: String },
+    /// A write of the engine's own threads failed. It does not tell how.
+    #[error("a write of the engine's own threads failed, see the log before")]
+    Poisoned,
+    #[error("{0}")]
+    Other(String),
+}
+
+impl From<io::Error> for EngineError {
+    fn from(error: io::Error) -> Self {
+        Self::Io { kind: error.kind(), detail: error.to_string() }
+    }
+}
 
 impl From<fjall::Error> for EngineError {
     fn from(error: fjall::Error) -> Self {
-        Self(error.to_string())
+        use fjall::{Error, LsmError};
+        match error {
+            Error::Io(error) | Error::Storage(LsmError::Io(error)) => error.into(),
+            Error::Poisoned => Self::Poisoned,
+            other => Self::Other(other.to_string()),
+        }
     }
 }
 

@@ -1,7 +1,8 @@
 //! The embedded engine: one process, one directory, no other service.
 //!
-//! It owns a data directory (`directory`), an LSM engine in it (fjall; `tables`, `keys`) and one
-//! thread that does all writing (`committer`). Reads run on the runtime's blocking threads, at most
+//! It owns a data directory (`directory`), an LSM engine in it (fjall; `tables`, `keys`), one thread
+//! that does all writing (`committer`) and one that notices when the engine fails by itself
+//! (`watch`). Reads run on the runtime's blocking threads, at most
 //! `Config::reads` at a time, each on its own snapshot (`reads`).
 //!
 //! Order of calls: [`Embedded::open`]; take partitions and read [`crate::Store::open_windows_all`];
@@ -34,6 +35,7 @@ mod row;
 mod stats;
 mod store;
 mod tables;
+mod watch;
 
 pub use config::{Config, Durability, OpenError};
 pub use stats::{BUCKETS, Histogram, Stats};
@@ -41,17 +43,19 @@ pub use stats::{BUCKETS, Histogram, Stats};
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
 
 use tokio::sync::{Semaphore, oneshot};
 
 use crate::{Epoch, StoreError, limits};
 use committer::{Channel, Committer};
 use directory::Directory;
-use engine::Fjall;
+use engine::{EngineError, Fjall};
 use failure::Failure;
 use queue::{Job, JobKind, Queue};
 use stats::Counters;
 use tables::Tables;
+use watch::Watch;
 
 /// A handle to the store of this process. The last one to be dropped closes it and waits for that.
 #[derive(Clone)]
@@ -66,6 +70,8 @@ struct Shared {
     reads: Arc<Semaphore>,
     cells: Arc<Semaphore>,
     committer: Mutex<Option<JoinHandle<()>>>,
+    // Before the tables, which it uses.
+    _watch: Watch,
     tables: Tables,
     // Last: the lock goes after the engine's files are closed.
     _directory: Directory,
@@ -89,16 +95,18 @@ impl Embedded {
 
         let channel = Channel {
             queue: Arc::new(Queue::new(config.queue_appends.max(1), config.queue_bytes)),
-            failure: Arc::new(Failure::new()),
+            failure: Arc::new(Failure::new(&config.dir)),
             counters: Arc::new(Counters::default()),
         };
         let committer = Committer::new(engine, channel.clone(), config.durability, run);
-        let thread = thread::Builder::new().name("store-commit".into());
-        let thread = thread.spawn(move || committer.run()).map_err(|source| OpenError::Io {
-            action: "start the writing thread for",
+        let no_thread = |source| OpenError::Io {
+            action: "start the writing threads for",
             path: config.dir.clone(),
             source,
-        })?;
+        };
+        let watch = Watch::start(tables.clone(), channel.clone()).map_err(no_thread)?;
+        let thread = thread::Builder::new().name("store-commit".into());
+        let thread = thread.spawn(move || committer.run()).map_err(no_thread)?;
         let shared = Shared {
             log_id,
             epoch: run.epoch,
@@ -106,6 +114,7 @@ impl Embedded {
             reads: Arc::new(Semaphore::new(config.reads.max(1))),
             cells: Arc::new(Semaphore::new(limits::QUEUE_CELLS)),
             committer: Mutex::new(Some(thread)),
+            _watch: watch,
             tables,
             _directory: directory,
         };
@@ -182,7 +191,8 @@ impl Embedded {
 }
 
 impl Shared {
-    /// Ends the committer and waits for it, as does whoever calls this meanwhile. The committer
+    /// Ends the committer and waits for it, as does whoever calls this meanwhile; after a failure
+    /// not for ever, as the engine may not let it go. The committer
     /// itself may get here when it drops the last handle, which an outcome's receiver held: nobody
     /// else is here then, and it ends by itself.
     fn stop(&self) {
@@ -192,8 +202,11 @@ impl Shared {
         let Some(thread) = thread.filter(|it| it.thread().id() != thread::current().id()) else {
             return;
         };
+        if self.channel.failure.get().is_some() && !ends_within(limits::FAILED_STOP, &thread) {
+            return;
+        }
         if thread.join().is_err() {
-            self.channel.failure.set("the writing thread panicked");
+            self.channel.failure.set(&EngineError::Other("the writing thread panicked".into()));
         }
     }
 }
@@ -208,6 +221,14 @@ impl fmt::Debug for Embedded {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Embedded").field("epoch", &self.shared.epoch).finish_non_exhaustive()
     }
+}
+
+fn ends_within(patience: Duration, thread: &JoinHandle<()>) -> bool {
+    let until = Instant::now() + patience;
+    while !thread.is_finished() && Instant::now() < until {
+        thread::sleep(Duration::from_millis(1));
+    }
+    thread.is_finished()
 }
 
 fn closed() -> StoreError {
