@@ -69,6 +69,8 @@ pub enum Unit {
     Bytes,
     /// A number.
     Number,
+    /// As the row's name says.
+    Figure,
 }
 
 impl Row {
@@ -220,7 +222,7 @@ fn figures_of(outcome: &Outcome) -> Figures {
         ("established".to_owned(), Unit::Number, outcome.established as f64),
         ("failed".to_owned(), Unit::Number, failed as f64),
     ];
-    all.extend(outcome.figures.iter().map(|(name, value)| (name.clone(), Unit::Number, *value)));
+    all.extend(outcome.figures.iter().map(|(name, value)| (name.clone(), Unit::Figure, *value)));
     let main = main_metric(&outcome.kind);
     let others = Metric::ALL.iter().copied().filter(|metric| *metric != main);
     for metric in [main].into_iter().chain(others) {

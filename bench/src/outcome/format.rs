@@ -27,6 +27,21 @@ pub fn number(value: f64) -> String {
     }
 }
 
+/// A figure of a run, in the unit that its name ends in (`rss_bytes`, `cpu_us`).
+#[must_use]
+pub fn figure(name: &str, value: f64) -> String {
+    let ends = |unit: &str| name.strip_suffix(unit).is_some_and(|head| head.ends_with('_'));
+    if ends("bytes") || name.contains("bytes_per_") {
+        bytes(value)
+    } else if ends("us") {
+        time_us(value)
+    } else if ends("ms") {
+        time_us(value * 1e3)
+    } else {
+        number(value)
+    }
+}
+
 /// A count: `1,000,000`.
 #[must_use]
 #[expect(clippy::cast_precision_loss, reason = "nothing is counted beyond 2^53")]
@@ -82,7 +97,16 @@ mod tests {
     #[test]
     fn bytes_are_whole_until_a_kibibyte() {
         let texts = [3.0, 1023.0, 1024.0, 4_200.0, 136_314_880.0].map(bytes);
-        assert_eq!(texts, ["3 B", "1.00 KiB", "1.00 KiB", "4.10 KiB", "130 MiB"]);
+        assert_eq!(texts, ["3 B", "1023 B", "1.00 KiB", "4.10 KiB", "130 MiB"]);
+    }
+
+    #[test]
+    fn a_figure_has_the_unit_of_its_name() {
+        let figures = [("rss_bytes", 2048.0), ("user_bytes_per_connection", 500.0)];
+        assert_eq!(figures.map(|(name, value)| figure(name, value)), ["2.00 KiB", "500 B"]);
+        let figures = [("cpu_us", 2.0), ("gap_ms", 3.0), ("plus", 3.0), ("open_max", 3.0)];
+        let wanted = ["2.00 µs", "3.00 ms", "3", "3"];
+        assert_eq!(figures.map(|(name, value)| figure(name, value)), wanted);
     }
 
     #[test]

@@ -50,7 +50,7 @@ impl Percentiles {
         (!times.is_empty()).then(|| Self {
             count: times.len(),
             min: microseconds(times.min()),
-            mean: times.mean() / 1e3,
+            mean: times.mean().round() / 1e3,
             p50: at(0.5),
             p90: at(0.9),
             p99: at(0.99),

@@ -3,7 +3,7 @@
 use std::fmt::{self, Write};
 
 use super::build::{main_metric, uncorrected};
-use super::format::{bytes, count, number, time_us};
+use super::format::{bytes, count, figure, number, time_us};
 use super::histogram::{SpectrumPoint, from_text, spectrum};
 use super::{Outcome, Percentiles, Side};
 use crate::generator::{Cause, Metric};
@@ -26,7 +26,7 @@ fn write_all(outcome: &Outcome, out: &mut String) -> fmt::Result {
         writeln!(out, "  invalid: {reason}")?;
     }
     for (name, value) in &outcome.figures {
-        writeln!(out, "  {name:<34} {}", number(*value))?;
+        writeln!(out, "  {name:<34} {}", figure(name, *value))?;
     }
     write_thresholds(outcome, out)?;
     write_latency(outcome, out)?;

@@ -8,8 +8,8 @@ use super::scale::Scale;
 
 const WIDTH: f64 = 440.0;
 const HEIGHT: f64 = 270.0;
-const LEFT: f64 = 54.0;
-const RIGHT: f64 = 92.0;
+const LEFT: f64 = 60.0;
+const RIGHT: f64 = 100.0;
 const TOP: f64 = 14.0;
 const BOTTOM: f64 = 44.0;
 
@@ -95,7 +95,7 @@ impl Figure {
                  y=\"{:.1}\">{}</text>",
                 LEFT - 5.0,
                 y + 4.0,
-                escape(&(self.y.show)(tick))
+                escape(&tick_text(self.y.show, tick))
             );
         }
         for tick in self.x_scale.ticks() {
@@ -105,7 +105,7 @@ impl Figure {
                 "<path class=\"grid\" d=\"M{x:.1} {bottom}v5\"/><text class=\"x\" x=\"{x:.1}\" \
                  y=\"{:.1}\">{}</text>",
                 bottom + 17.0,
-                escape(&(self.x.show)(tick))
+                escape(&tick_text(self.x.show, tick))
             );
         }
         let _ = writeln!(
@@ -197,6 +197,17 @@ impl Figure {
             }
         }
         rows.into_iter().map(|(x, values)| (f64::from_bits(x), values))
+    }
+}
+
+/// Ticks are round: `20 ms`, not `20.0 ms`.
+fn tick_text(show: fn(f64) -> String, tick: f64) -> String {
+    let text = show(tick);
+    match text.split_once(' ') {
+        Some((digits, unit)) if digits.contains('.') => {
+            format!("{} {unit}", digits.trim_end_matches('0').trim_end_matches('.'))
+        }
+        _ => text,
     }
 }
 

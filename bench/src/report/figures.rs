@@ -29,6 +29,11 @@ fn label(entries: &[Entry], entry: &Entry, what: &str) -> String {
     }
 }
 
+const SPECTRUM: &str = "Time at each percentile, from the intended moment; the axis is logarithmic \
+                        in 1/(1-p).";
+
+const UNCORRECTED: &str = " Dashed: from the sending, which leaves out what waited before.";
+
 /// Corrected and uncorrected times over the share of messages that were slower still.
 fn percentiles(entries: &[Entry]) -> Option<Figure> {
     let mut lines = Vec::new();
@@ -46,12 +51,10 @@ fn percentiles(entries: &[Entry]) -> Option<Figure> {
     }
     let main = main_metric(&entries.first()?.outcome.kind).name();
     let all = || lines.iter().flat_map(|line| &line.points);
+    let twins = lines.iter().any(|line| line.dashed);
     Some(Figure {
         title: format!("Percentiles of {main}"),
-        description:
-            "Time at each percentile; the axis is logarithmic in 1/(1-p). Solid: from the \
-                      intended moment. Dashed: from the sending, which leaves out what waited."
-                .to_owned(),
+        description: format!("{SPECTRUM}{}", if twins { UNCORRECTED } else { "" }),
         x_scale: Scale::tight(all().map(|point| point.0)),
         y_scale: Scale::log(all().map(|point| point.1)),
         x: Axis { title: "percentile", show: percentile },
@@ -83,6 +86,9 @@ type Field = fn(&Second) -> Option<f64>;
 
 /// Title, description, unit, and for each line its name and field. The second one is dashed.
 type Chart = (&'static str, &'static str, fn(f64) -> String, &'static [(&'static str, Field)]);
+
+/// The series whose unit is bytes.
+const MEMORY: &str = "Memory";
 
 #[expect(clippy::cast_precision_loss, reason = "nothing is counted beyond 2^53")]
 const SERIES: &[Chart] = &[
@@ -126,7 +132,7 @@ const SERIES: &[Chart] = &[
         ],
     ),
     (
-        "Memory",
+        MEMORY,
         "Resident memory of the server; dashed: slab of the whole host.",
         bytes,
         &[
@@ -160,7 +166,11 @@ fn series(entries: &[Entry]) -> impl Iterator<Item = Figure> {
             title: title.to_owned(),
             description: description.to_owned(),
             x_scale: Scale::tight(all().map(|point| point.0)),
-            y_scale: Scale::linear(all().map(|point| point.1)),
+            y_scale: if title == MEMORY {
+                Scale::bytes(all().map(|point| point.1))
+            } else {
+                Scale::linear(all().map(|point| point.1))
+            },
             x: Axis { title: "seconds", show: number },
             y: Axis { title, show },
             lines,
@@ -187,7 +197,8 @@ fn memory(entries: &[Entry]) -> Option<Figure> {
             let points: Points =
                 growing.iter().map(|second| (second.open as f64, of(second) as f64)).collect();
             let colour = if entries.len() == 1 { nth } else { at };
-            if points.iter().any(|point| point.1 > 0.0) {
+            // One point has no slope.
+            if points.len() > 1 && points.iter().any(|point| point.1 > 0.0) {
                 let label = label(entries, entry, what);
                 lines.push(Line { label, points, colour, dashed: nth > 0 });
             }
@@ -199,7 +210,7 @@ fn memory(entries: &[Entry]) -> Option<Figure> {
         title: "Memory against connections".to_owned(),
         description: description(sides.first()?),
         x_scale: Scale::tight(all().map(|point| point.0)),
-        y_scale: Scale::linear(all().map(|point| point.1)),
+        y_scale: Scale::bytes(all().map(|point| point.1)),
         x: Axis { title: "open connections", show: number },
         y: Axis { title: "memory", show: bytes },
         lines,

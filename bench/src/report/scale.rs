@@ -6,6 +6,8 @@ pub(super) struct Scale {
     low: f64,
     high: f64,
     log: bool,
+    /// Between two marks, where they are not decimal.
+    step: Option<f64>,
 }
 
 /// Marks that an axis should have, about.
@@ -17,16 +19,23 @@ const LOG_TICKS_MAX: usize = 8;
 impl Scale {
     /// From zero, to the round number above the highest value.
     pub(super) fn linear(values: impl Iterator<Item = f64>) -> Self {
-        let high = values.filter(|value| value.is_finite()).fold(0.0, f64::max);
-        let high = if high > 0.0 { high } else { 1.0 };
-        let step = round_step(high / TICKS);
-        Self { low: 0.0, high: (high / step - 1e-9).ceil() * step, log: false }
+        let scale = Self::tight(values);
+        let step = round_step(scale.high / TICKS);
+        Self { high: (scale.high / step - 1e-9).ceil() * step, ..scale }
+    }
+
+    /// The same for bytes, which are round in powers of 1024.
+    pub(super) fn bytes(values: impl Iterator<Item = f64>) -> Self {
+        let scale = Self::tight(values);
+        let unit = 1024_f64.powf(scale.high.log(1024.0).floor().max(0.0));
+        let step = round_step(scale.high / unit / TICKS) * unit;
+        Self { high: (scale.high / step - 1e-9).ceil() * step, step: Some(step), ..scale }
     }
 
     /// From 0 to the highest value itself: for time and connections, whose end is the data's.
     pub(super) fn tight(values: impl Iterator<Item = f64>) -> Self {
         let high = values.filter(|value| value.is_finite()).fold(0.0, f64::max);
-        Self { low: 0.0, high: if high > 0.0 { high } else { 1.0 }, log: false }
+        Self { low: 0.0, high: if high > 0.0 { high } else { 1.0 }, log: false, step: None }
     }
 
     /// Between the 1-2-5 numbers around the positive values.
@@ -35,11 +44,16 @@ impl Scale {
         let (low, high) =
             positive.fold((f64::INFINITY, 0.0_f64), |(low, high), v| (low.min(v), high.max(v)));
         if high == 0.0 {
-            return Self { low: 1.0, high: 10.0, log: true };
+            return Self { low: 1.0, high: 10.0, log: true, step: None };
         }
         let below = marks(low / 10.0, low * 1.0001).last().unwrap_or(low);
         let above = marks(high * 0.9999, high * 10.0).next().unwrap_or(high);
-        Self { low: below, high: if above > below { above } else { below * 10.0 }, log: true }
+        Self {
+            low: below,
+            high: if above > below { above } else { below * 10.0 },
+            log: true,
+            step: None,
+        }
     }
 
     /// 0 at the lowest value, 1 at the highest.
@@ -55,7 +69,7 @@ impl Scale {
     /// The values to be marked.
     pub(super) fn ticks(&self) -> Vec<f64> {
         if !self.log {
-            let step = round_step((self.high - self.low) / TICKS);
+            let step = self.step.unwrap_or_else(|| round_step((self.high - self.low) / TICKS));
             let values = (0..100).map(|n| f64::from(n) * step);
             return values.take_while(|value| *value <= self.high * (1.0 + 1e-9)).collect();
         }
@@ -107,6 +121,13 @@ mod tests {
     }
 
     #[test]
+    fn an_axis_of_bytes_is_round_in_powers_of_1024() {
+        let mib = 1_048_576.0;
+        let ticks = Scale::bytes(std::iter::once(70.0 * mib)).ticks();
+        assert_eq!(ticks, [0.0, 20.0, 40.0, 60.0, 80.0].map(|value| value * mib));
+    }
+
+    #[test]
     fn nothing_still_has_an_axis() {
         assert!(Scale::linear(std::iter::empty()).ticks().len() > 1);
         assert!(Scale::log(std::iter::once(0.0)).ticks().len() > 1);
@@ -117,7 +138,7 @@ mod tests {
         fn every_value_has_its_place_and_there_are_few_ticks(
             values in prop::collection::vec(1e-3..1e12_f64, 1..20),
         ) {
-            for make in [Scale::linear, Scale::log, Scale::tight] as [fn(_) -> Scale; 3] {
+            for make in [Scale::linear, Scale::log, Scale::tight, Scale::bytes] as [fn(_) -> Scale; 4] {
                 let scale = make(values.clone().into_iter());
                 for value in &values {
                     prop_assert!((0.0..=1.0).contains(&scale.position(*value)));

@@ -5,7 +5,7 @@ use std::fmt::Write;
 use super::Entry;
 use super::html::{cell, escape, head};
 use crate::generator::{Cause, Metric};
-use crate::outcome::format::{bytes, count, number, time_us};
+use crate::outcome::format::{bytes, count, figure, number, time_us};
 use crate::outcome::text::{headline, verdict};
 use crate::outcome::{Outcome, Side};
 
@@ -71,7 +71,7 @@ fn figures(outcome: &Outcome, out: &mut String) {
             out,
             "<dt>{}</dt><dd><data value=\"{value}\">{}</data></dd>",
             escape(name),
-            number(*value)
+            figure(name, *value)
         );
     }
     out.push_str("</dl>");

@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use super::{Comparison, Row, Unit};
-use crate::outcome::format::{bytes, number, time_us};
+use crate::outcome::format::{bytes, figure, number, time_us};
 use crate::spread::Spread;
 
 /// How a comparison is written.
@@ -49,7 +49,7 @@ fn heads(comparison: &Comparison) -> Vec<String> {
 fn row(row: &Row) -> Vec<String> {
     let mut cells = vec![row.name.clone()];
     for (at, side) in row.sides.iter().enumerate() {
-        cells.push(side.map_or_else(|| "-".to_owned(), |side| spread(side, row.unit)));
+        cells.push(side.map_or_else(|| "-".to_owned(), |side| spread(side, row)));
         if at > 0 {
             cells.push(row.ratio(at).map_or_else(|| "-".to_owned(), ratio));
         }
@@ -57,11 +57,12 @@ fn row(row: &Row) -> Vec<String> {
     cells
 }
 
-fn spread(spread: Spread, unit: Unit) -> String {
-    let text = match unit {
-        Unit::Time => time_us,
-        Unit::Bytes => bytes,
-        Unit::Number => number,
+fn spread(spread: Spread, row: &Row) -> String {
+    let text = |value| match row.unit {
+        Unit::Time => time_us(value),
+        Unit::Bytes => bytes(value),
+        Unit::Number => number(value),
+        Unit::Figure => figure(&row.name, value),
     };
     if spread.low == spread.high {
         return text(spread.median);
