@@ -1,6 +1,8 @@
 //! People talk over a real gateway, and nothing is lost, doubled, out of order or wrong: neither in
 //! peace nor when the gateway is killed in the middle and comes back on the same data.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
+
 use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};

@@ -6,7 +6,8 @@ use std::time::Duration;
 use clap::Args;
 use serde_json::json;
 use throng_bench::generator::arrival::parse_duration;
-use throng_bench::generator::run::RunRecord;
+use throng_bench::generator::run::{RunRecord, SecondRecord};
+use throng_bench::generator::sample::Times;
 use throng_bench::generator::{Arrival, Counter, Metric};
 use throng_bench::workload::storm::{Storm, StormPlan, Windows};
 
@@ -78,12 +79,10 @@ fn figures(record: &RunRecord, windows: &Windows, cut_at: Duration) -> BTreeMap<
     });
     let before = record.series.iter().rfind(|second| second.sample.at <= cut_at);
     let later = record.series.iter().filter(|second| second.sample.at > cut_at);
-    let resident = |second: &throng_bench::generator::run::SecondRecord| {
+    let resident = |second: &SecondRecord| {
         second.readings.server.as_ref().map_or(0, |side| side.resident_bytes) as f64
     };
-    let slab = |second: &throng_bench::generator::run::SecondRecord| {
-        second.readings.kernel.slab_bytes as f64
-    };
+    let slab = |second: &SecondRecord| second.readings.kernel.slab_bytes as f64;
     let last = record.series.last();
     let mut values = vec![returned.0, returned.1];
     values.extend(quantiles.as_flattened());
@@ -101,7 +100,7 @@ fn figures(record: &RunRecord, windows: &Windows, cut_at: Duration) -> BTreeMap<
 fn judge(record: &mut RunRecord, plan: &StormPlan, connections: u32) {
     let total = &record.total;
     let established = total.count(Counter::Established);
-    let returned = total.times(Metric::Return).map_or(0, |times| times.len());
+    let returned = total.times(Metric::Return).map_or(0, Times::len);
     let open = total.open;
     if returned == 0 && plan.share > 0.0 {
         record.invalid.push(format!("setup: nobody was cut; {established} had come before"));
