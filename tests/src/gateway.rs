@@ -229,9 +229,14 @@ impl Drop for Gateway {
 /// Runs the binary with exactly these arguments until it ends, which must be soon.
 #[must_use]
 pub fn run_to_end(arguments: &[&str]) -> Ended {
+    run_by(Command::new(binary()), arguments)
+}
+
+/// As [`run_to_end`], by a command that ends with the binary.
+fn run_by(mut command: Command, arguments: &[&str]) -> Ended {
     let dir = TempDir::new().expect("a temporary directory");
     let (stdout, stderr) = (dir.path().join("stdout"), dir.path().join("stderr"));
-    let mut child = Command::new(binary())
+    let mut child = command
         .args(arguments)
         .current_dir(dir.path())
         .stdin(Stdio::null())
@@ -259,6 +264,16 @@ pub fn binary() -> PathBuf {
         path.display()
     );
     path
+}
+
+/// As [`run_to_end`], by a process that can write no file beyond this many bytes.
+#[must_use]
+pub fn run_to_end_with_small_files(bytes: u64, arguments: &[&str]) -> Ended {
+    let mut command = Command::new("/bin/sh");
+    // The shell's unit is 512 bytes.
+    let script = format!("trap '' XFSZ; ulimit -f {}; exec \"$0\" \"$@\"", bytes / 512);
+    command.args(["-c", &script]).arg(binary());
+    run_by(command, arguments)
 }
 
 fn spawn(dir: &Path, arguments: &[String]) -> Child {

@@ -58,15 +58,24 @@ fn it_is_not_ready_from_the_first_moment_and_alive_to_the_last() {
 }
 
 #[test]
-fn nobody_new_is_taken_while_it_drains() {
+fn everybody_new_is_told_503_while_it_drains() {
     let gateway = Gateway::start_with(&["--drain-window-ms", "3000"]);
-    let (_ann, _) = Client::join(&gateway.url(), "ann", "phone");
+    let (mut ann, _) = Client::join(&gateway.url(), "ann", "phone");
     gateway.signal(Signal::TERM);
-    std::thread::sleep(Duration::from_millis(300));
-    match Client::connect(&gateway.url()) {
-        Err(Refused::Status(status)) => assert_eq!(status, 503),
-        Err(Refused::Broken(_)) => {}
-        Ok(_) => panic!("a new connection while draining"),
+    ann.pushed_with("reconnect");
+    let address = gateway.ready().client_address();
+    // Ann stays for two seconds.
+    for _ in 0..10 {
+        let answer = http::get(address, "/readyz");
+        assert_eq!(answer.status, 503, "{}", answer.head);
+        assert!(answer.head.contains("\r\nRetry-After: "), "{}", answer.head);
+        assert!(answer.head.contains("\r\nConnection: close"), "{}", answer.head);
+        match Client::connect(&gateway.url()) {
+            Err(Refused::Status(status)) => assert_eq!(status, 503),
+            Err(Refused::Broken(error)) => panic!("no answer: {error}"),
+            Ok(_) => panic!("a new connection while draining"),
+        }
+        std::thread::sleep(Duration::from_millis(50));
     }
 }
 

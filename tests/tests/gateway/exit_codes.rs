@@ -103,6 +103,18 @@ fn a_key_file_that_is_not_there_is_78_and_named() {
 }
 
 #[test]
+fn a_key_that_cannot_be_used_is_told_before_an_address_is_tried() {
+    let holder = TcpListener::bind("127.0.0.1:0").unwrap();
+    let taken = holder.local_addr().unwrap().to_string();
+    let dir = TempDir::new().unwrap();
+    let set = path(&dir, "keys.json");
+    std::fs::write(&set, "junk").unwrap();
+    let ended = run_to_end(&["--listen", &taken, "--admin", &taken, "--jwks", &set]);
+    assert_eq!(ended.code, Some(78), "{}", ended.stderr);
+    assert!(ended.stderr.contains("not a JSON Web Key Set"), "{}", ended.stderr);
+}
+
+#[test]
 fn a_second_sigterm_ends_at_once() {
     let mut gateway = Gateway::start_with(&["--drain-window-ms", "25000"]);
     let (_ann, _) = throng_tests::client::Client::join(&gateway.url(), "ann", "phone");

@@ -4,8 +4,9 @@
 use std::time::{Duration, Instant};
 
 use serde_json::json;
+use tempfile::TempDir;
 use throng_tests::client::Client;
-use throng_tests::gateway::Gateway;
+use throng_tests::gateway::{Gateway, run_to_end_with_small_files};
 
 /// More than the log on stderr takes, and less than the journal.
 const FILE_BYTES_MAX: u64 = 64 * 1024;
@@ -34,7 +35,12 @@ fn a_failed_write_ends_the_process_with_74_and_loses_nothing_acknowledged() {
     };
     assert_eq!(gateway.wait().code(), Some(74), "{}", gateway.log());
     assert!(asked.elapsed() < END_MAX, "{:?} from the write to the end", asked.elapsed());
-    assert!(gateway.log().contains("File too large"), "{}", gateway.log());
+    let log = gateway.log();
+    let last = log.lines().last().unwrap();
+    let data = gateway.dir().join("data");
+    for part in [data.to_str().unwrap(), "File too large", "ulimit -f", "start again"] {
+        assert!(last.contains(part), "{part}: {last}");
+    }
     assert!(acknowledged > 1, "it worked before");
     gateway.restart();
     let (mut ann, _) = Client::join(&gateway.url(), "ann", "phone");
@@ -48,5 +54,19 @@ fn a_failed_write_ends_the_process_with_74_and_loses_nothing_acknowledged() {
             assert_eq!(event["seq"], found, "{event}");
             assert!(found == 1 || event["message"]["text"] == text, "{event}");
         }
+    }
+}
+
+#[test]
+fn where_nothing_can_be_written_it_does_not_get_ready() {
+    let dir = TempDir::new().unwrap();
+    let data = dir.path().join("data");
+    let data = data.to_str().unwrap();
+    let arguments = ["--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0", "--data", data];
+    let ended = run_to_end_with_small_files(2_048, &arguments);
+    assert_eq!(ended.code, Some(74), "{}", ended.stderr);
+    assert_eq!(ended.stdout, "", "nothing is ready");
+    for part in [data, "File too large", "ulimit -f"] {
+        assert!(ended.stderr.contains(part), "{part}: {}", ended.stderr);
     }
 }
