@@ -82,8 +82,9 @@ pub(crate) struct ChatArguments {
     #[arg(long, default_value_t = 0.7)]
     direct: f64,
     /// Sizes of groups and the shares of groups that have them
-    #[arg(long, default_value = "2:50%,10:30%,100:20%")]
-    groups: GroupSizes,
+    /// [default: 2:50%,10:30%,100:20%, none larger than all users]
+    #[arg(long)]
+    groups: Option<GroupSizes>,
     /// How many groups [default: one for five users, none if all messages are direct]
     #[arg(long)]
     group_count: Option<u32>,
@@ -202,9 +203,10 @@ impl ChatArguments {
         } else {
             self.group_count.unwrap_or(0)
         };
-        if groups > 0 && self.groups.max() > self.users {
+        let sizes = self.groups.clone().unwrap_or_default();
+        if groups > 0 && self.groups.is_some() && sizes.max() > self.users {
             let why = "a group of --groups has more members than there are --users";
-            return Err(Failure::Usage(format!("{why}: {}", self.groups)));
+            return Err(Failure::Usage(format!("{why}: {sizes}")));
         }
         if groups == 0 && self.direct < 1.0 {
             return usage("without groups all messages are direct: say --direct 1");
@@ -217,7 +219,7 @@ impl ChatArguments {
                 PairsKind::Fixed => Pairs::Fixed,
                 PairsKind::Random => Pairs::Random,
             },
-            sizes: self.groups.clone(),
+            sizes,
             groups,
             owners_speak: false,
         })

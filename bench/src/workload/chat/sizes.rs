@@ -9,6 +9,13 @@ use throng_wire::limits::MEMBERS_PER_REQUEST_MAX;
 #[derive(Clone, Debug, PartialEq)]
 pub struct GroupSizes(Vec<(u32, f64)>);
 
+/// Mostly small ones, as people have them.
+impl Default for GroupSizes {
+    fn default() -> Self {
+        Self(vec![(2, 0.5), (10, 0.3), (100, 0.2)])
+    }
+}
+
 /// Why a text is no distribution.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum SizesError {
@@ -98,6 +105,7 @@ mod tests {
             [2, 2, 10, 10, 100, 100]
         );
         assert_eq!(sizes.to_string(), "2:50%,10:30%,100:20%");
+        assert_eq!(sizes, GroupSizes::default());
         assert_eq!((sizes.max(), "7".parse()), (100, Ok(GroupSizes::all(7))));
     }
 
