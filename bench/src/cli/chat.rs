@@ -246,7 +246,7 @@ impl ChatArguments {
             ("rate".to_owned(), json!(format!("{:?}", self.rate))),
             ("secs".to_owned(), json!(self.secs.as_secs_f64())),
             ("direct".to_owned(), json!(self.direct)),
-            ("groups".to_owned(), json!(self.groups.to_string())),
+            ("groups".to_owned(), json!(manners.sizes.to_string())),
             ("group_count".to_owned(), json!(manners.groups)),
             ("pairs".to_owned(), json!(format!("{:?}", self.pairs).to_lowercase())),
         ]);
