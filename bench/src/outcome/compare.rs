@@ -167,10 +167,11 @@ fn invalid(groups: &[Group]) -> impl Iterator<Item = String> {
     })
 }
 
+type Fact = fn(&Outcome) -> &str;
+
 /// Kernels and commits, where they are not the same.
 fn environment(groups: &[Group]) -> Vec<String> {
-    let facts: [(&str, fn(&Outcome) -> &str); 2] =
-        [("kernel", |o| &o.host.kernel), ("commit", |o| &o.host.commit)];
+    let facts: [(&str, Fact); 2] = [("kernel", |o| &o.host.kernel), ("commit", |o| &o.host.commit)];
     let mut notes = Vec::new();
     for (name, fact) in facts {
         let of_group = |group: &Group| {

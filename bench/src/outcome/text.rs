@@ -133,7 +133,7 @@ fn write_spectrum(outcome: &Outcome, out: &mut String) -> fmt::Result {
 fn thinned(points: Vec<SpectrumPoint>) -> impl Iterator<Item = SpectrumPoint> {
     let step = points.len().div_ceil(SPECTRUM_ROWS).max(1);
     let last = points.len().saturating_sub(1);
-    let kept = move |at: usize| at % step == 0 || at == last;
+    let kept = move |at: usize| at.is_multiple_of(step) || at == last;
     points.into_iter().enumerate().filter(move |(at, _)| kept(*at)).map(|(_, point)| point)
 }
 

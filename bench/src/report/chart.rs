@@ -123,7 +123,7 @@ impl Figure {
         let last = line.points.len().saturating_sub(1);
         let mut path = String::new();
         for (at, &(x, y)) in line.points.iter().enumerate() {
-            if at % step == 0 || at == last {
+            if at.is_multiple_of(step) || at == last {
                 let command = if path.is_empty() { 'M' } else { 'L' };
                 let _ = write!(path, "{command}{:.1} {:.1}", self.x(x), self.y(y));
             }

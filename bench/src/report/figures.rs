@@ -182,6 +182,9 @@ fn points(series: &[Second], field: Field) -> Points {
     series.iter().filter_map(|second| Some((second.second, field(second)?))).collect()
 }
 
+/// How much of something there is more than at first.
+type Grown<'a> = &'a dyn Fn(&Second) -> u64;
+
 /// Memory against connections while they come: the slope is what one of them costs.
 #[expect(clippy::cast_precision_loss, reason = "memory of a host is far below 2^53 bytes")]
 fn memory(entries: &[Entry]) -> Option<Figure> {
@@ -192,7 +195,7 @@ fn memory(entries: &[Entry]) -> Option<Figure> {
         let first_slab = growing.first().map_or(0, |second| second.slab_bytes);
         let resident = |s: &Second| s.server_rss_bytes.saturating_sub(server.rss_before_bytes);
         let slab = |s: &Second| s.slab_bytes.saturating_sub(first_slab);
-        let grown: [(&str, &dyn Fn(&Second) -> u64); 2] = [("user", &resident), ("slab", &slab)];
+        let grown: [(&str, Grown<'_>); 2] = [("user", &resident), ("slab", &slab)];
         for (nth, (what, of)) in grown.into_iter().enumerate() {
             let points: Points =
                 growing.iter().map(|second| (second.open as f64, of(second) as f64)).collect();
