@@ -1,6 +1,8 @@
 //! One run over several workers: they start together, their samples add up, and what goes wrong
 //! with one of them is told.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
+
 use std::net::SocketAddr;
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};

@@ -117,7 +117,7 @@ fn a_token_that_was_changed_is_refused() {
         "x".to_owned(),
         "a.b.c".to_owned(),
         "x".repeat(4_096),
-        "x".repeat(9_000),
+        "x".repeat(7_000),
     ] {
         refused(&gateway, &forged);
     }
