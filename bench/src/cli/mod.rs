@@ -1,8 +1,8 @@
 //! The command line: arguments become plans, results become text and files. One file for each
 //! subcommand; what runs have in common is in [`run`].
 
-pub(crate) mod compare;
 pub(crate) mod chat;
+pub(crate) mod compare;
 pub(crate) mod durable;
 pub(crate) mod echo;
 pub(crate) mod fanout;
