@@ -92,6 +92,10 @@ pub const OLDER: PageLimit = PageLimit { rows: SCAN_PAGE_ROWS, bytes: store::PAG
 /// for one that is not in memory is `overloaded`: one `sync` may name a hundred.
 pub const LOADS_MAX: usize = 1_024;
 
+/// Users of whom one owner worker reads at the same time whether they are members of a conversation;
+/// beyond it their requests are `overloaded`.
+pub const MEMBER_READS_MAX: usize = 1_024;
+
 /// Reads for pages that one owner worker has under way; beyond it, pages are `overloaded`.
 pub const PAGE_READS_MAX: usize = 1_024;
 
@@ -221,6 +225,7 @@ const _: () = assert!(TEXT_BYTES_MAX * 2 < BATCH_BYTES_MAX);
 const _: () = assert!(RECOVERIES * 2 <= LOADS_MAX);
 // Neither a sync of unknown conversations nor the pages of one conversation take all the room.
 const _: () = assert!(wire::SYNC_CONVS_MAX * 4 <= LOADS_MAX && READS_MAX * 4 <= PAGE_READS_MAX);
+const _: () = assert!(wire::SYNC_CONVS_MAX * 4 <= MEMBER_READS_MAX);
 // Loading sees every row that may be uncommitted: at most one append.
 const _: () = assert!(TAIL_ROWS > BATCH_ROWS_MAX);
 // What is forgotten by age is not needed to tell a fresh id from a repeated one: an id that took up

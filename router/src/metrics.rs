@@ -145,7 +145,7 @@ impl Stats {
             ),
             counter(
                 "router_reads_total",
-                "Reads of events or watermarks from the store",
+                "Reads of events, watermarks or memberships from the store",
                 sum(|c| c.reads),
             ),
             counter(

@@ -104,6 +104,13 @@ pub trait Store: Clone + Send + Sync + 'static {
         limit: usize,
     ) -> impl Future<Output = Result<Vec<MemberRow>, StoreError>> + Send;
 
+    /// One member's present or last interval, `None` for whom there was never one.
+    fn member(
+        &self,
+        conv: ConvId,
+        user: UserId,
+    ) -> impl Future<Output = Result<Option<MemberRow>, StoreError>> + Send;
+
     /// Conversations of a user, those left included, in the order of their id, after `after`.
     fn user_convs(
         &self,

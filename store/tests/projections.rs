@@ -241,6 +241,9 @@ async fn lists_page_without_a_gap_or_a_repeat() {
     }
     assert_eq!(convs, (0..7).map(conv).collect::<Vec<_>>());
     assert_eq!(users, (0..7).map(user).collect::<Vec<_>>());
+    assert_eq!(store.member(conv(0), user(6)).await.unwrap(), Some(member_row(6, 1, 0)));
+    assert_eq!(store.member(conv(0), user(7)).await.unwrap(), None);
+    assert_eq!(store.member(conv(1), user(6)).await.unwrap(), None);
     assert!(store.user_convs(user(1), Some(conv(6)), 2).await.unwrap().is_empty());
     assert!(store.user_convs(user(1), None, 0).await.unwrap().is_empty());
 }

@@ -44,6 +44,7 @@ pub(crate) enum OwnerMessage {
 
 /// What became of something that the actor began. As many as there are things under way.
 enum Became {
+    Member(ConvId, Term, UserId, Option<bool>),
     Loaded(ConvId, Term, Option<Loaded>),
     Rows(ConvId, Term, u64, Option<Vec<Row>>),
     Counted(ConvId, Term, UserId, Option<usize>),
@@ -208,6 +209,9 @@ impl<S: Store> Work<S> {
     fn became(&mut self, became: Became, out: &mut Vec<Output>) {
         let now = self.now();
         match became {
+            Became::Member(conv, term, user, member) => {
+                self.owner.member(now, conv, term, user, member, out);
+            }
             Became::Loaded(conv, term, loaded) => self.owner.loaded(now, conv, term, loaded, out),
             Became::Rows(conv, term, read, rows) => {
                 self.owner.rows(now, conv, term, read, rows, out);
@@ -291,6 +295,7 @@ impl<S: Store> Work<S> {
 
     fn output(&mut self, output: Output, more: &mut Vec<Output>) {
         match output {
+            Output::Member { conv, term, user } => self.member(conv, term, user),
             Output::Load { conv, term } => self.load(conv, term),
             Output::Read { conv, term, read, range, limit } => {
                 let store = self.store.clone();
@@ -338,6 +343,14 @@ impl<S: Store> Work<S> {
         tokio::spawn(async move {
             // Nobody listens after the actor has stopped.
             let _ = became.send(work.await);
+        });
+    }
+
+    fn member(&self, conv: ConvId, term: Term, user: UserId) {
+        let store = self.store.clone();
+        self.begin(async move {
+            let member = told(store.member(conv, user).await);
+            Became::Member(conv, term, user, member.map(|row| row.is_some()))
         });
     }
 

@@ -33,9 +33,10 @@ impl Cache {
         Some(conversation)
     }
 
-    /// Whether it is in memory, as one that is in use or not.
-    pub(crate) fn has(&self, conv: ConvId) -> bool {
-        self.young.contains_key(&conv) || self.old.contains_key(&conv)
+    /// Looks at it where it is: that is no use of it.
+    pub(crate) fn get(&self, conv: ConvId) -> Option<&Conversation> {
+        let (conversation, _) = self.young.get(&conv).or_else(|| self.old.get(&conv))?;
+        Some(conversation)
     }
 
     /// Puts it back, as one that is in use.

@@ -168,6 +168,15 @@ impl Conversation {
         self.roster_before.as_deref_mut().unwrap_or(&mut self.roster).audience()
     }
 
+    /// Whether requests of the user are for the conversation itself to judge: they are a member, or
+    /// an earlier one of theirs, which may be the creation, waits here.
+    pub(crate) fn knows(&self, user: UserId) -> bool {
+        let mut waiting = self.arrived.iter().chain(&self.waiting);
+        self.roster.member(user).is_some()
+            || self.committed_roster().member(user).is_some()
+            || waiting.any(|request| request.asker.user.id == user)
+    }
+
     /// Takes a request.
     pub(crate) fn request(&mut self, request: Request, turn: &mut Turn<'_>) {
         match self.phase {

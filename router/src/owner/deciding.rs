@@ -1,7 +1,7 @@
 //! What is to be done with a write: refused, answered as before, looked up, or made into events.
 
 use smallvec::{SmallVec, smallvec};
-use throng_store::{Seq, UserId};
+use throng_store::{ConvId, Seq, UserId};
 use throng_wire::{id, v1};
 
 use super::conversation::{Conversation, Turn};
@@ -91,7 +91,7 @@ impl Conversation {
         if exists && self.roster.member(user.id).is_none() {
             return self.sent_before(user.id, write);
         }
-        if !exists && !self.may_create(user, write) {
+        if !exists && !creates(self.id, user, write) {
             return Err(Refusal::NotMember);
         }
         let made_ms = fresh(write, turn)?;
@@ -107,17 +107,6 @@ impl Conversation {
             self.plan(request, write, draft, turn)
         } else {
             self.create(request, write, turn)
-        }
-    }
-
-    /// Whether this write is the creation of this conversation.
-    fn may_create(&self, user: &Named, write: &Write) -> bool {
-        match &write.what {
-            What::Message { to: Some(peer), .. } => {
-                id::direct_conv(&user.name, &peer.name) == self.id.0
-            }
-            What::Create { .. } => id::group_conv(&user.name, &write.client_msg_id) == self.id.0,
-            _ => false,
         }
     }
 
@@ -230,6 +219,15 @@ impl Conversation {
             ref_seq: *reply_to,
             body: body.clone(),
         })
+    }
+}
+
+/// Whether a write of the user is the creation of this conversation: its id is made of their name.
+pub(super) fn creates(conv: ConvId, user: &Named, write: &Write) -> bool {
+    match &write.what {
+        What::Message { to: Some(peer), .. } => id::direct_conv(&user.name, &peer.name) == conv.0,
+        What::Create { .. } => id::group_conv(&user.name, &write.client_msg_id) == conv.0,
+        _ => false,
     }
 }
 

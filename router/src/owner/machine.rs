@@ -6,9 +6,11 @@ use throng_store::{
     AppendOutcome, ConvId, Epoch, FenceOutcome, PartitionId, Row, Tag, UserId, Watermarks,
 };
 
+use super::admission::{Admission, Entrance, TurnedAway};
 use super::cache::Cache;
 use super::conversation::{Conversation, Turn};
-use super::request::{Now, Refusal, Request};
+use super::deciding::creates;
+use super::request::{Now, Op, Refusal, Request};
 use super::windows::Windows;
 use super::{Loaded, Output, Term};
 use crate::limits::{self, Limits};
@@ -106,6 +108,10 @@ pub struct Owner {
     settings: Settings,
     holdings: HashMap<PartitionId, Holding>,
     last_term: u64,
+    admission: Admission,
+    /// Conversations whose lists and members may be behind their logs, as they could not be read
+    /// when the after-work of an earlier owner was to be done: loaded for whoever asks.
+    behind: HashSet<ConvId>,
     cache: Cache,
     windows: Windows,
     /// Appends in flight.
@@ -129,6 +135,8 @@ impl Owner {
             settings,
             holdings: HashMap::new(),
             last_term: 0,
+            admission: Admission::default(),
+            behind: HashSet::new(),
             cache: Cache::default(),
             windows: Windows::default(),
             tags: HashMap::new(),
@@ -150,18 +158,85 @@ impl Owner {
         self.holdings.insert(partition, holding);
     }
 
-    /// Takes a request.
+    /// Takes a request. Those of strangers wait for [`Owner::member`].
     pub fn request(&mut self, now: Now, conv: ConvId, request: Request, out: &mut Vec<Output>) {
         let Some(holding) = self.holding(conv) else {
             return request.refuse(Refusal::Unavailable, out);
         };
-        if self.under_way.loads >= limits::LOADS_MAX && !self.cache.has(conv) {
-            self.counters.overloaded += 1;
-            return request.refuse(Refusal::Overloaded, out);
+        let waits = self.admission.holds(conv, request.asker.user.id);
+        if !waits && self.admits(conv, &request) {
+            return self.admit(now, conv, holding, request, out);
+        }
+        let user = request.asker.user.id;
+        match self.admission.wait(conv, request) {
+            Entrance::Asks => {
+                self.counters.reads += 1;
+                out.push(Output::Member { conv, term: holding.term, user });
+            }
+            Entrance::Waits => {}
+            Entrance::Refused(request) => self.overloaded(&request, out),
+        }
+    }
+
+    /// Answer to [`Output::Member`]: whether they are or were; `None` if the store did not say.
+    pub fn member(
+        &mut self,
+        now: Now,
+        conv: ConvId,
+        term: Term,
+        user: UserId,
+        member: Option<bool>,
+        out: &mut Vec<Output>,
+    ) {
+        let Some(holding) = self.holding(conv).filter(|holding| holding.term == term) else {
+            return;
+        };
+        let mut turned_away = TurnedAway::default();
+        for mut request in self.admission.take(conv, user) {
+            turned_away.follow(&mut request);
+            // They may have become one meanwhile.
+            if member == Some(true) || self.admits(conv, &request) {
+                self.admit(now, conv, holding, request, out);
+            } else if member.is_none() {
+                request.refuse(Refusal::Unavailable, out);
+            } else {
+                self.counters.refused += 1;
+                turned_away.refuse(&request, out);
+            }
+        }
+    }
+
+    /// Whether it is known here that the asker may have the conversation loaded.
+    fn admits(&self, conv: ConvId, request: &Request) -> bool {
+        let user = &request.asker.user;
+        match &request.op {
+            _ if self.cache.get(conv).is_some_and(|it| it.knows(user.id)) => true,
+            // It is in their list.
+            Op::Head { .. } => true,
+            Op::Write(write) if creates(conv, user, write) => true,
+            _ => self.behind.contains(&conv),
+        }
+    }
+
+    fn admit(
+        &mut self,
+        now: Now,
+        conv: ConvId,
+        holding: Holding,
+        request: Request,
+        out: &mut Vec<Output>,
+    ) {
+        if self.under_way.loads >= limits::LOADS_MAX && self.cache.get(conv).is_none() {
+            return self.overloaded(&request, out);
         }
         self.with_loaded(now, conv, holding, out, |conversation, turn| {
             conversation.request(request, turn);
         });
+    }
+
+    fn overloaded(&mut self, request: &Request, out: &mut Vec<Output>) {
+        self.counters.overloaded += 1;
+        request.refuse(Refusal::Overloaded, out);
     }
 
     /// The after-work of an earlier owner is to be done again: loads the conversation, which brings
@@ -211,7 +286,7 @@ impl Owner {
         out: &mut Vec<Output>,
     ) {
         self.answer(now, conv, term, out, |conversation, turn| {
-            conversation.counted(user, count, turn)
+            conversation.counted(user, count, turn);
         });
     }
 
@@ -225,7 +300,7 @@ impl Owner {
         out: &mut Vec<Output>,
     ) {
         self.answer(now, conv, term, out, |conversation, turn| {
-            conversation.watermarks(found, turn)
+            conversation.watermarks(found, turn);
         });
     }
 
@@ -295,6 +370,7 @@ impl Owner {
         for conv in busy {
             self.with(now, conv, out, Conversation::tick);
         }
+        self.admission.expire(now.mono_ms, out);
         self.close_windows(now, false, out);
     }
 
@@ -307,7 +383,7 @@ impl Owner {
     /// Whether nothing is under way.
     #[must_use]
     pub fn is_idle(&self) -> bool {
-        self.busy.is_empty()
+        self.busy.is_empty() && self.admission.is_empty()
     }
 
     /// What happened since the beginning.
@@ -387,7 +463,7 @@ impl Owner {
             conversation.unwrap_or_else(|| Box::new(Conversation::new(conv, partition, &mut turn)));
         work(&mut conversation, &mut turn);
         let (lost, forget) = (turn.lost, turn.forget);
-        self.note_appends(conv, &out[begun..]);
+        self.note(conv, &out[begun..]);
         if conversation.is_idle() || forget {
             self.busy.remove(&conv);
         } else {
@@ -432,10 +508,13 @@ impl Owner {
         }
     }
 
-    fn note_appends(&mut self, conv: ConvId, outputs: &[Output]) {
+    fn note(&mut self, conv: ConvId, outputs: &[Output]) {
         for output in outputs {
-            if let Output::Append { tag, .. } = output {
-                self.tags.insert(*tag, conv);
+            match output {
+                Output::Append { tag, .. } => _ = self.tags.insert(*tag, conv),
+                Output::Recovered { done: false, .. } => _ = self.behind.insert(conv),
+                Output::Recovered { done: true, .. } => _ = self.behind.remove(&conv),
+                _ => {}
             }
         }
     }
@@ -450,6 +529,8 @@ impl Owner {
         // A fence read that has begun must not answer for what is loaded after it.
         self.fence.retain(|conv| !lost(conv));
         self.fencing.retain(|conv| !lost(conv));
+        self.behind.retain(|conv| !lost(conv));
+        self.admission.lose(lost, out);
         let conversations: Vec<_> =
             convs.iter().filter_map(|conv| self.cache.take(*conv)).collect();
         let mut turn = self.turn(now, holding, out);

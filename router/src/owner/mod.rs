@@ -4,8 +4,8 @@
 //! done to a list of [`Output`]s; the actor that drives it does those and comes back with what
 //! became of them. It never waits and knows no clock, store, link or thread.
 //!
-//! Order of calls: [`Owner::take`] for each partition, then in any order [`Owner::request`] and the
-//! answers to outputs ([`Owner::loaded`], [`Owner::rows`], [`Owner::counted`],
+//! Order of calls: [`Owner::take`] for each partition, [`Owner::recover`] for what its last owner did
+//! not finish, as it is read who is a member; then in any order [`Owner::request`] and the answers to outputs ([`Owner::member`], [`Owner::loaded`], [`Owner::rows`], [`Owner::counted`],
 //! [`Owner::watermarks`], [`Owner::appended`], [`Owner::projected`]); at the end of a turn
 //! [`Owner::flush`], then [`Owner::fence_begins`] if [`Owner::wants_fence`], and [`Owner::fenced`]
 //! with what the read showed; [`Owner::tick`] now and then.
@@ -17,10 +17,12 @@
 //! - A (seq, epoch) has one content for ever: an append of unknown outcome is retried as it is, or
 //!   the partition is given up with everything in it.
 //! - Within one connection and conversation, writes succeed in the order they were numbered.
+//! - Nothing is loaded for who never was a member, and every refusal of theirs costs the same read.
 //! - Membership, roles, names and watermark ordinals are functions of the log.
 //! - What was asked in one [`Term`] is not answered in another: a partition may be lost and taken
 //!   again while the store still works for the first time.
 
+mod admission;
 mod after;
 mod cache;
 mod choose;
@@ -65,6 +67,15 @@ pub struct Term(u64);
 /// What an actor is to do.
 #[derive(Debug)]
 pub enum Output {
+    /// Read whether a user is a member or was one; answer with [`Owner::member`].
+    Member {
+        /// Of this conversation.
+        conv: ConvId,
+        /// To be given back.
+        term: Term,
+        /// Who.
+        user: UserId,
+    },
     /// Read a conversation; answer with [`Owner::loaded`].
     Load {
         /// Which.

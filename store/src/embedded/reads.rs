@@ -130,6 +130,13 @@ pub(super) fn members(
     rows.collect()
 }
 
+pub(super) fn member(tables: &Tables, conv: ConvId, user: UserId) -> Read<Option<MemberRow>> {
+    let value = tables.keyspace(Table::Members).get(keys::member(conv, user));
+    let value = value.map_err(|error| read_error(&error))?;
+    let row = |value: fjall::UserValue| Ok(cells::decode_member(user, &value)?.1);
+    value.map(row).transpose()
+}
+
 pub(super) fn user_convs(
     tables: &Tables,
     user: UserId,

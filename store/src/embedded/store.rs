@@ -71,6 +71,10 @@ impl Store for Embedded {
         self.read(move |tables| reads::members(tables, conv, after, limit)).await
     }
 
+    async fn member(&self, conv: ConvId, user: UserId) -> Result<Option<MemberRow>, StoreError> {
+        self.read(move |tables| reads::member(tables, conv, user)).await
+    }
+
     async fn user_convs(
         &self,
         user: UserId,

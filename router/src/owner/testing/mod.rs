@@ -104,6 +104,8 @@ pub(crate) struct Bench {
     pub(crate) lost: usize,
     pub(crate) recovered: Vec<(ConvId, bool)>,
     pub(crate) reads: usize,
+    /// Reads of whether somebody is a member.
+    pub(crate) member_reads: usize,
     /// Rows that these reads gave.
     pub(crate) rows_read: usize,
     pub(crate) conversations: usize,
@@ -150,6 +152,7 @@ impl Bench {
             recovered: Vec::new(),
             reads: 0,
             rows_read: 0,
+            member_reads: 0,
             conversations: 0,
             smooth: true,
             fence: FenceOutcome::Held,
@@ -313,13 +316,19 @@ impl Bench {
     fn output(&mut self, output: Output, out: &mut Vec<Output>) {
         let now = self.now;
         match output {
-            Output::Load { .. }
+            Output::Member { .. }
+            | Output::Load { .. }
             | Output::Read { .. }
             | Output::Count { .. }
             | Output::Watermarks { .. }
                 if self.slow =>
             {
                 self.questions.push_back(output);
+            }
+            Output::Member { conv, term, user } => {
+                self.member_reads += 1;
+                let member = (!self.deaf).then(|| self.members.contains_key(&(conv, user)));
+                self.owner.member(now, conv, term, user, member, out);
             }
             Output::Load { conv, term } => {
                 let loaded = (!self.deaf).then(|| self.loaded(conv));

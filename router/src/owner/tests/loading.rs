@@ -37,6 +37,7 @@ fn a_log_without_projections_gets_them_all_however_long_it_is() {
     let mut bench = Bench::new();
     let head = 3 * limits::SCAN_PAGE_ROWS as u64;
     stored(&mut bench, CONV, &["alice", "bob"], head, 0);
+    bench.recover(CONV);
     let request = bench.send("bob", CONV);
     assert_eq!(bench.acked(request), (head + 1, false));
     assert_eq!(bench.convs[&CONV].applied_seq, head + 1);
@@ -125,4 +126,15 @@ fn a_recovery_that_could_not_load_says_so() {
     bench.deaf = true;
     bench.recover(CONV);
     assert_eq!(bench.recovered, [(CONV, false)]);
+}
+
+#[test]
+fn a_member_of_whom_a_failed_recovery_left_nothing_in_the_lists_is_let_in() {
+    let mut bench = Bench::new();
+    stored(&mut bench, CONV, &["alice", "bob"], 5, 0);
+    bench.deaf = true;
+    bench.recover(CONV);
+    bench.deaf = false;
+    let request = bench.send("bob", CONV);
+    assert_eq!(bench.acked(request), (6, false));
 }

@@ -8,4 +8,5 @@ mod marks;
 mod order;
 mod pages;
 mod rights;
+mod strangers;
 mod terms;

@@ -76,19 +76,38 @@ fn what_waits_for_a_fence_read_in_a_lost_term_is_not_released_by_that_of_the_nex
 }
 
 #[test]
+fn who_was_a_stranger_in_a_lost_term_is_not_refused_for_that_in_the_next() {
+    let mut bench = bench(CONV);
+    bench.slow = true;
+    let before = newest(&mut bench, CONV);
+    lose_and_take(&mut bench, CONV);
+    assert_eq!(bench.refusal(before), Some(Refusal::Unavailable));
+    let after = newest(&mut bench, CONV);
+    let bob = bench.members.remove(&(CONV, user_id("bob"))).unwrap();
+    bench.end_question();
+    assert!(!bench.answered_at_all(after));
+    bench.members.insert((CONV, bob.user), bob);
+    bench.end_question();
+    bench.end_question();
+    bench.fence_now();
+    assert_eq!(bench.seqs(after), [HEAD]);
+}
+
+#[test]
 fn a_loading_of_a_lost_term_is_not_that_of_the_next() {
     let mut bench = bench(CONV);
     bench.slow = true;
-    newest(&mut bench, CONV);
+    let head = Op::Head { event: false };
+    bench.ask("bob", CONV, head.clone());
     lose_and_take(&mut bench, CONV);
-    let page = newest(&mut bench, CONV);
+    let after = bench.ask("bob", CONV, head);
     bench.end_question();
     assert!(!bench.owner.wants_fence(), "loaded by the answer of an earlier term");
     let row = row_of(HEAD + 1);
     bench.rows.get_mut(&CONV).unwrap().push(row);
     bench.end_question();
     bench.fence_now();
-    assert_eq!(bench.seqs(page), [HEAD + 1]);
+    assert_eq!(bench.heads[&after].as_ref().map(|head| head.seq), Ok(HEAD + 1));
 }
 
 #[test]
@@ -140,10 +159,10 @@ fn a_count_of_a_lost_term_creates_nothing_in_the_next() {
 fn watermarks_read_in_a_lost_term_are_not_those_of_the_next() {
     let mut bench = bench(CONV);
     let members = Op::Members { after: None, limit: 9 };
+    newest(&mut bench, CONV);
+    bench.fence_now();
     bench.slow = true;
     let before = bench.ask("bob", CONV, members.clone());
-    bench.end_question();
-    bench.fence_now();
     lose_and_take(&mut bench, CONV);
     assert_eq!(bench.refusal(before), Some(Refusal::Unavailable));
     bench.slow = false;
