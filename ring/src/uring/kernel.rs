@@ -229,9 +229,12 @@ impl UringKernel {
 /// Sets the field that carries an operation's own flags.
 fn set_io_priority(entry: &mut squeue::Entry, flags: u16) {
     let fields = std::ptr::from_mut(entry).cast::<u16>();
-    // SAFETY: an entry is a `struct io_uring_sqe` by its representation (64 bytes, aligned to 8),
-    // whose second 16 bits are `ioprio`.
-    unsafe { fields.add(1).write(flags) };
+    // SAFETY: an entry is a `struct io_uring_sqe` by its representation, of 64 bytes: the second
+    // 16 bits are within it.
+    let io_priority = unsafe { fields.add(1) };
+    // SAFETY: they are its `ioprio`, aligned as a `u16` because the entry is aligned to 8, and
+    // nothing else refers to the entry while it is borrowed here.
+    unsafe { io_priority.write(flags) };
 }
 
 /// IP_BIND_ADDRESS_NO_PORT: the port is chosen by connect, when the whole four-tuple is known, so
