@@ -9,10 +9,19 @@ use throng_wire::limits as wire;
 /// Members of a group by default.
 pub const GROUP_MEMBERS_MAX: usize = 500;
 
-/// Conversations that a user may be in before creating another one is refused. Who is added to a
-/// group, or written to, is not counted: to read the lists of up to [`GROUP_MEMBERS_MAX`] users
-/// would make adding dear, and a stranger's full list would stop others from forming a group.
-pub const USER_CONVERSATIONS_MAX: usize = 10_000;
+/// Groups that a user may have created and be in before creating another one is refused. What others
+/// do counts for nobody: a stranger who adds a user to groups, or writes to them, does not lock them
+/// out. Lists are long then, and are read in pages however long they are.
+pub const CREATED_GROUPS_MAX: usize = 10_000;
+
+/// Users of whom one owner worker keeps how many groups they have created.
+pub const CREATED_USERS_MAX: usize = 4_096;
+
+/// How long such a count is kept.
+pub const CREATED_KEPT_MS: u64 = 60 * 1000;
+
+/// Creations after which it is counted again: so many may each other worker not know of.
+pub const CREATED_UNCOUNTED_MAX: usize = 128;
 
 /// Connected devices of a user by default.
 pub const DEVICES_MAX: usize = 8;
@@ -195,8 +204,8 @@ pub const RECOVERIES: usize = 256;
 pub struct Limits {
     /// Members of a group.
     pub group_members_max: usize,
-    /// Conversations per user beyond which creating another one is refused.
-    pub user_conversations_max: usize,
+    /// Groups created by a user beyond which creating another one is refused.
+    pub created_groups_max: usize,
     /// Connected devices per user.
     pub devices_max: usize,
     /// Bytes of a message's text or data.
@@ -209,7 +218,7 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             group_members_max: GROUP_MEMBERS_MAX,
-            user_conversations_max: USER_CONVERSATIONS_MAX,
+            created_groups_max: CREATED_GROUPS_MAX,
             devices_max: DEVICES_MAX,
             text_bytes_max: TEXT_BYTES_MAX,
             cache_bytes: CACHE_BYTES,
@@ -248,6 +257,8 @@ const _: () = assert!(
 // All answers of one link: no edge that does not read takes more memory.
 const _: () =
     assert!(LINK_ANSWER_BYTES + LINK_REQUESTS as usize * SHORT_ANSWER_BYTES <= 96 * 1024 * 1024);
+// What workers do not know of each other is little beside the limit, on many cores, too.
+const _: () = assert!(CREATED_UNCOUNTED_MAX * 64 <= CREATED_GROUPS_MAX);
 // What is reserved is what it takes.
 const _: () = assert!(wire::PAGE_ITEMS_MAX as usize * CHANGE_BYTES + 1024 <= SHORT_ANSWER_BYTES);
 const _: () = assert!(wire::PAGE_ITEMS_MAX as usize * MEMBER_BYTES + 1024 <= PAGE_BYTES_MAX);

@@ -139,6 +139,7 @@ fn listed(conv: ConvId) -> Vec<Projection> {
         left_seq: 0,
         joined_n: 0,
         big: false,
+        created: false,
         at: 1,
     };
     let row = throng_store::ConvRow {

@@ -254,6 +254,8 @@ pub struct UserConvRow {
     pub delivered_seq: Seq,
     /// Too many members to touch each: ask its owner for the head.
     pub big: bool,
+    /// A group that the user created.
+    pub created: bool,
 }
 
 /// How far a user is in a conversation.
@@ -299,6 +301,8 @@ pub enum Projection {
         joined_n: u64,
         /// Too many members to touch each.
         big: bool,
+        /// A group that the user created. Stays true once it is.
+        created: bool,
         /// Seq of the event that caused it.
         at: Seq,
     },

@@ -63,6 +63,7 @@ fn listed(who: u64, at: u64, joined_n: u64) -> Projection {
         left_seq: 0,
         joined_n,
         big: false,
+        created: joined_n > 0,
         at,
     }
 }
@@ -187,7 +188,7 @@ async fn nothing_before_joining_counts_as_unread() {
 }
 
 #[tokio::test]
-async fn what_counts_as_unread_outlives_later_writes_that_do_not_know_it() {
+async fn what_is_said_of_the_joining_outlives_later_writes_that_do_not_know_it() {
     let mut big = listed(1, 5, 0);
     if let Projection::Listed { at, big, .. } = &mut big {
         (*at, *big) = (9, true);
@@ -198,7 +199,7 @@ async fn what_counts_as_unread_outlives_later_writes_that_do_not_know_it() {
         store.project(vec![first]).await.unwrap();
         store.project(vec![second]).await.unwrap();
         let row = store.user_conv(user(1), conv(0)).await.unwrap().unwrap();
-        assert_eq!((row.joined_seq, row.big, row.read_n), (5, true, 11));
+        assert_eq!((row.joined_seq, row.big, row.read_n, row.created), (5, true, 11, true));
     }
 }
 

@@ -407,8 +407,10 @@ impl<S: Store> Work<S> {
         let projections = std::mem::take(&mut self.projections);
         let store = self.store.clone();
         self.begin(async move {
-            project(&store, projections).await;
-            Became::Projected(convs)
+            match project(&store, projections).await {
+                Ok(()) => Became::Projected(convs),
+                Err(StoreEnded) => Became::Fenced(FenceOutcome::Fenced),
+            }
         });
     }
 }
@@ -463,7 +465,7 @@ async fn count<S: Store>(store: &S, user: UserId) -> Result<usize, StoreError> {
     let mut after = None;
     loop {
         let page = store.user_convs(user, after, limits::SCAN_PAGE_ROWS).await?;
-        count += page.iter().filter(|row| row.left_seq == 0).count();
+        count += page.iter().filter(|row| row.created && row.left_seq == 0).count();
         after = page.last().map(|row| row.conv);
         if page.len() < limits::SCAN_PAGE_ROWS {
             return Ok(count);
@@ -471,19 +473,26 @@ async fn count<S: Store>(store: &S, user: UserId) -> Result<usize, StoreError> {
     }
 }
 
-/// Until the store takes them; a store that never will is the end of the process. Where it cannot
-/// read what one of them is to change, it has written all others: members are told nevertheless.
-async fn project<S: Store>(store: &S, projections: Vec<Projection>) {
+/// The store can write no more: nothing is ours any longer.
+struct StoreEnded;
+
+/// Until the store takes them. Where it cannot read what one of them is to change, it has written
+/// all others: members are told nevertheless.
+async fn project<S: Store>(store: &S, projections: Vec<Projection>) -> Result<(), StoreEnded> {
     let mut wait_ms = limits::RETRY_MS_MIN;
     while let Err(error) = store.project(projections.clone()).await {
         match error {
-            StoreError::Fatal(_) => return std::future::pending().await,
-            StoreError::Corrupt(_) => return error!(%error, "a projection stays as it is"),
+            StoreError::Fatal(_) => return Err(StoreEnded),
+            StoreError::Corrupt(_) => {
+                error!(%error, "a projection stays as it is");
+                return Ok(());
+            }
             StoreError::Unavailable(_) => warn!(%error, "projections are not written yet"),
         }
         sleep(Duration::from_millis(wait_ms)).await;
         wait_ms = (wait_ms * 2).min(limits::RETRY_MS_MAX);
     }
+    Ok(())
 }
 
 fn closed_windows(outputs: Vec<Output>) -> Vec<DirtyWindow> {

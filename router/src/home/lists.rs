@@ -285,6 +285,7 @@ mod tests {
             left_seq: 0,
             joined_n: 4,
             big: true,
+            created: false,
             at: 5,
         };
         store.project(vec![listed]).await.unwrap();

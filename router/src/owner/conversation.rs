@@ -33,6 +33,8 @@ pub(crate) struct Turn<'t> {
     pub(crate) settings: &'t Settings,
     /// What is to be done.
     pub(crate) out: &'t mut Vec<Output>,
+    /// How many groups users have created.
+    pub(crate) created: &'t mut super::created::CreatedGroups,
     /// Open windows of all partitions.
     pub(crate) windows: &'t mut Windows,
     /// Last tag given.
@@ -108,8 +110,6 @@ pub(crate) struct Conversation {
     pub(super) lookup: Option<u64>,
     /// The first event, read to compare a retried creation with.
     pub(super) first_row: Option<Row>,
-    /// How many conversations the first of `waiting`'s user has.
-    pub(super) counted: Option<(UserId, usize)>,
     pub(super) reads: HashMap<u64, Pending>,
     pub(super) last_read: u64,
     pub(super) marks: Marks,
@@ -142,7 +142,6 @@ impl Conversation {
             batch: None,
             lookup: None,
             first_row: None,
-            counted: None,
             reads: HashMap::new(),
             last_read: 0,
             marks: Marks::default(),

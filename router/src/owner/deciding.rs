@@ -33,7 +33,7 @@ pub(super) enum Lookup {
     Scan(Seq, usize),
     /// The first event.
     First,
-    /// How many conversations the asker has.
+    /// How many groups the asker has created.
     Count,
 }
 
@@ -152,14 +152,6 @@ impl Conversation {
         turn: &Turn<'_>,
     ) -> Result<Decision, Refusal> {
         let asker = &request.asker;
-        match self.counted {
-            Some((user, count)) if user == asker.user.id => {
-                if count >= turn.settings.limits.user_conversations_max {
-                    return Err(Refusal::TooLarge("you are in too many conversations"));
-                }
-            }
-            _ => return Ok(Decision::Lookup(Lookup::Count)),
-        }
         match &write.what {
             What::Message { to: Some(peer), .. } => {
                 let nil = Write { client_msg_id: [0; 16], ..write.clone() };
@@ -168,6 +160,13 @@ impl Conversation {
                 Ok(Decision::Append(smallvec![Content::event(asker, &nil, created), message]))
             }
             What::Create { name, members, history_all } => {
+                match turn.created.of(asker.user.id, turn.now.mono_ms) {
+                    None => return Ok(Decision::Lookup(Lookup::Count)),
+                    Some(groups) if groups >= turn.settings.limits.created_groups_max => {
+                        return Err(Refusal::TooLarge("you have created too many groups"));
+                    }
+                    Some(_) => {}
+                }
                 let created = roster::created_group(&asker.user.name, name, members, *history_all);
                 if members_of(&created) > turn.settings.limits.group_members_max {
                     return Err(Refusal::TooLarge("the group would have too many members"));

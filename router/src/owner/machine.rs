@@ -9,6 +9,7 @@ use throng_store::{
 use super::admission::{Admission, Entrance, TurnedAway};
 use super::cache::Cache;
 use super::conversation::{Conversation, Turn};
+use super::created::CreatedGroups;
 use super::deciding::creates;
 use super::request::{Now, Op, Refusal, Request};
 use super::windows::Windows;
@@ -113,6 +114,7 @@ pub struct Owner {
     /// when the after-work of an earlier owner was to be done: loaded for whoever asks.
     behind: HashSet<ConvId>,
     cache: Cache,
+    created: CreatedGroups,
     windows: Windows,
     /// Appends in flight.
     tags: HashMap<Tag, ConvId>,
@@ -138,6 +140,7 @@ impl Owner {
             admission: Admission::default(),
             behind: HashSet::new(),
             cache: Cache::default(),
+            created: CreatedGroups::default(),
             windows: Windows::default(),
             tags: HashMap::new(),
             tag: 0,
@@ -496,6 +499,7 @@ impl Owner {
             term,
             settings: &self.settings,
             out,
+            created: &mut self.created,
             windows: &mut self.windows,
             tag: &mut self.tag,
             fence: &mut self.fence,

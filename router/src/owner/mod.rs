@@ -27,6 +27,7 @@ mod after;
 mod cache;
 mod choose;
 mod conversation;
+mod created;
 mod deciding;
 pub mod event;
 mod known;
@@ -96,7 +97,7 @@ pub enum Output {
         /// At most so much.
         limit: PageLimit,
     },
-    /// Count the conversations of a user; answer with [`Owner::counted`].
+    /// Count the groups that a user has created and is in; answer with [`Owner::counted`].
     Count {
         /// For this conversation, which the user is about to create.
         conv: ConvId,

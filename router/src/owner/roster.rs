@@ -245,6 +245,8 @@ impl Roster {
             // Only grows in the list, so 0 leaves that of an older joining alone.
             joined_n: if joined_seq == row.seq { row.n } else { 0 },
             big: self.big(),
+            // Stays so in the list, whatever is written later.
+            created: !self.direct && row.seq == 1 && row.sender == user,
             at: row.seq,
         }
     }

@@ -9,7 +9,7 @@ use super::conversation::{Conversation, Phase, Turn};
 use super::deciding::{Content, Decision, Lookup, MESSAGE_KIND};
 use super::event;
 use super::reading::Pending;
-use super::request::{Asker, Connection, Key, Refusal, Request};
+use super::request::{Asker, Connection, Key, Op, Refusal, Request, What};
 use super::roster::Applied;
 use super::windows::window_at;
 use crate::limits;
@@ -142,7 +142,6 @@ impl Conversation {
     fn settled(&mut self, request: &Request) {
         self.senders.settled(request.asker.connection, request.order);
         self.first_row = None;
-        self.counted = None;
     }
 
     fn refused(&mut self, request: &Request, refusal: Refusal, turn: &mut Turn<'_>) {
@@ -202,16 +201,19 @@ impl Conversation {
         if draft.bytes + bytes > limits::BATCH_BYTES_MAX && !draft.rows.is_empty() {
             return Some(request);
         }
-        draft.bytes += bytes;
         let mut seq = 0;
         for content in contents {
             let row = self.row(draft, &request.asker, content, turn);
             seq = row.seq;
+            // What cannot be applied is the only event of its write, and has changed nothing yet.
             if self.enter(draft, row, request.asker.connection).is_err() {
-                turn.counters.refused += 1;
-                turn.refuse(&request, Refusal::Internal);
+                self.refused(&request, Refusal::Internal, turn);
                 return None;
             }
+        }
+        draft.bytes += bytes;
+        if matches!(&request.op, Op::Write(write) if matches!(write.what, What::Create { .. })) {
+            turn.created.add(request.asker.user.id);
         }
         draft.acks.push(Ack { key: request.key, says: Says::Event { seq, duplicate: false } });
         self.settled(&request);
@@ -427,11 +429,11 @@ impl Conversation {
         self.pump(turn);
     }
 
-    /// How many conversations the user has who is about to create this one.
+    /// How many groups the user has created who is about to create this one.
     pub(crate) fn counted(&mut self, user: UserId, count: Option<usize>, turn: &mut Turn<'_>) {
         self.lookup = None;
         let Some(count) = count else { return self.lookup_failed(turn) };
-        self.counted = Some((user, count));
+        turn.created.put(user, count, turn.now.mono_ms);
         self.pump(turn);
     }
 

@@ -33,8 +33,8 @@ impl CellKey {
     }
 }
 
-/// Membership as seen from a user. `joined_n` only grows, whichever write wins: one that is caused
-/// by anything but the joining need not know it.
+/// Membership as seen from a user. `joined_n` only grows and `created` stays, whichever write wins:
+/// one that is caused by anything but the joining, or the creation, need not know them.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Listed {
     at: Seq,
@@ -43,6 +43,7 @@ pub(super) struct Listed {
     joined_n: u64,
     direct: bool,
     big: bool,
+    created: bool,
     peer: String,
 }
 
@@ -138,12 +139,14 @@ impl Listed {
 
     fn join(&mut self, other: &Self) -> bool {
         let joined_n = self.joined_n.max(other.joined_n);
-        let grown = joined_n > self.joined_n;
+        let created = self.created || other.created;
+        let grown = joined_n > self.joined_n || created != self.created;
         let newer = other.rank() > self.rank();
         if newer {
             self.clone_from(other);
         }
         self.joined_n = joined_n;
+        self.created = created;
         newer || grown
     }
 
@@ -154,6 +157,7 @@ impl Listed {
         put_uint(out, self.joined_n);
         out.push(u8::from(self.direct));
         out.push(u8::from(self.big));
+        out.push(u8::from(self.created));
         put_str(out, &self.peer);
     }
 
@@ -166,6 +170,7 @@ impl Listed {
             joined_n: reader.uint()?,
             direct: reader.flag()?,
             big: reader.flag()?,
+            created: reader.flag()?,
             peer: reader.str()?,
         };
         reader.end()?;
@@ -218,6 +223,7 @@ pub(super) fn user_conv_row(conv: ConvId, listed: Listed, touch: Touch, mark: Ma
         read_n: mark.read.1.max(listed.joined_n),
         delivered_seq: mark.delivered_seq,
         big: listed.big,
+        created: listed.created,
     }
 }
 
@@ -317,9 +323,10 @@ pub(super) fn split(projection: Projection, mut write: impl FnMut(CellKey, Cell)
             left_seq,
             joined_n,
             big,
+            created,
             at,
         } => {
-            let listed = Listed { at, joined_seq, left_seq, joined_n, direct, big, peer };
+            let listed = Listed { at, joined_seq, left_seq, joined_n, direct, big, created, peer };
             write(listed_key(user, conv, keys::LISTED), Cell::Listed(listed));
         }
         Projection::Touch { users, conv, head_seq, head_n, head_at_ms } => {
@@ -364,7 +371,7 @@ mod tests {
         #[test]
         fn cells_come_back(
             numbers: [u64; 4],
-            flags: (bool, bool),
+            flags: (bool, bool, bool),
             text: String,
             role in prop_oneof![Just(Role::Member), Just(Role::Admin), Just(Role::Owner)],
         ) {
@@ -388,6 +395,7 @@ mod tests {
                 joined_n: z,
                 direct: flags.0,
                 big: flags.1,
+                created: flags.2,
                 peer: text,
             };
             let cells = [

@@ -108,7 +108,9 @@ pub(crate) struct Bench {
     pub(crate) member_reads: usize,
     /// Rows that these reads gave.
     pub(crate) rows_read: usize,
-    pub(crate) conversations: usize,
+    /// Groups that everybody has created, as the store counts them, and how often it did.
+    pub(crate) created_groups: usize,
+    pub(crate) counts: usize,
     /// Appends, fence reads and projections succeed at once.
     pub(crate) smooth: bool,
     pub(crate) fence: FenceOutcome,
@@ -153,7 +155,8 @@ impl Bench {
             reads: 0,
             rows_read: 0,
             member_reads: 0,
-            conversations: 0,
+            created_groups: 0,
+            counts: 0,
             smooth: true,
             fence: FenceOutcome::Held,
             deaf: false,
@@ -341,7 +344,8 @@ impl Bench {
                 self.owner.rows(now, conv, term, read, rows, out);
             }
             Output::Count { conv, term, user } => {
-                let count = (!self.deaf).then_some(self.conversations);
+                self.counts += 1;
+                let count = (!self.deaf).then_some(self.created_groups);
                 self.owner.counted(now, conv, term, user, count, out);
             }
             Output::Watermarks { conv, term, users } => {

@@ -250,13 +250,26 @@ fn a_retried_creation_finds_the_group_however_long_it_is() {
 }
 
 #[test]
-fn as_many_conversations_as_allowed_and_one_more_is_refused() {
+fn as_many_groups_as_allowed_are_created_and_one_more_is_refused() {
     let mut bench = Bench::new();
-    bench.conversations = limits::USER_CONVERSATIONS_MAX - 1;
+    bench.created_groups = limits::CREATED_GROUPS_MAX - 1;
     bench.group(&["alice", "bob"]);
-    bench.conversations = limits::USER_CONVERSATIONS_MAX;
+    bench.created_groups = limits::CREATED_GROUPS_MAX;
+    for _ in 0..2 {
+        let id = bench.fresh_id();
+        let conv = ConvId(id::group_conv("alice", &id));
+        let request = bench.ask("alice", conv, create(id, &["bob"]));
+        assert!(matches!(bench.refusal(request), Some(Refusal::TooLarge(_))));
+    }
+    assert_eq!(bench.counts, 1, "who tries again is not counted again");
+}
+
+#[test]
+fn who_created_as_many_groups_as_allowed_still_writes_to_anybody_new() {
+    let mut bench = Bench::new();
+    bench.created_groups = limits::CREATED_GROUPS_MAX;
     let id = bench.fresh_id();
     let (conv, op) = message_to("alice", "bob", id);
     let request = bench.ask("alice", conv, op);
-    assert!(matches!(bench.refusal(request), Some(Refusal::TooLarge(_))));
+    assert_eq!((bench.acked(request), bench.counts), ((2, false), 0));
 }

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use throng_store::{AppendOutcome, ConvId, Role};
+use throng_store::{AppendOutcome, ConvId, Projection, Role};
 use throng_wire::v1;
 
 use crate::limits;
@@ -324,4 +324,20 @@ fn who_is_removed_hears_of_that_and_of_nothing_later() {
     let heard: Vec<bool> =
         bench.delivered.iter().map(|delivery| delivery.users.contains(&user_id("mary"))).collect();
     assert_eq!(heard, [true, false]);
+}
+
+#[test]
+fn a_group_counts_for_who_created_it_and_for_nobody_who_was_added() {
+    let mut bench = Bench::new();
+    bench.group(&["alice", "bob"]);
+    let id = bench.fresh_id();
+    let (conv, op) = message_to("alice", "carol", id);
+    bench.ask("alice", conv, op);
+    let listed = |projection: &Projection| match projection {
+        Projection::Listed { user, created, .. } => Some((*user, *created)),
+        _ => None,
+    };
+    let listed: Vec<_> = bench.projected.iter().filter_map(listed).collect();
+    let counted: Vec<_> = listed.iter().filter(|(_, created)| *created).collect();
+    assert_eq!((listed.len(), counted), (4, vec![&(user_id("alice"), true)]));
 }
