@@ -61,6 +61,8 @@ impl HomeStats {
 pub(crate) struct Stats {
     pub(crate) owners: Vec<Arc<OwnerStats>>,
     pub(crate) homes: Vec<Arc<HomeStats>>,
+    /// Conversations whose lists could not be brought up to date at the start.
+    pub(crate) recoveries_failed: usize,
 }
 
 /// A number with its name, as Prometheus wants them.
@@ -89,6 +91,11 @@ impl Stats {
     pub(crate) fn metrics(&self, links: usize, batches_waiting: usize) -> Vec<Metric> {
         let mut metrics = self.owner_metrics();
         metrics.extend(self.home_metrics());
+        metrics.push(gauge(
+            "router_recoveries_failed",
+            "Conversations whose lists could not be brought up to date at the start",
+            self.recoveries_failed,
+        ));
         metrics.push(gauge("router_links", "Links of edges that are open now", links));
         metrics.push(gauge(
             "router_owner_batches_waiting",

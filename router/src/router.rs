@@ -9,11 +9,12 @@ use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 use std::time::{Duration, SystemTime};
 
 use throng_store::{ConvId, DirtyWindow, Epoch, PartitionId, Store, StoreError};
+use throng_wire::id;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::runtime::Handle;
 use tokio::sync::{mpsc, oneshot, watch};
-use tokio::task::JoinSet;
-use tracing::{debug, info, warn};
+use tokio::task::{JoinError, JoinSet};
+use tracing::{debug, error, info, warn};
 
 use crate::actor::Mailboxes;
 use crate::actor::home::HomeActor;
@@ -120,7 +121,7 @@ impl Router {
         let stop = watch::Sender::new(false);
         tokio::spawn(record_moments(store.clone(), clock.clone(), stop.subscribe()));
         let shared = Shared { owners, homes, links, clock, limits, log_id, incarnation };
-        recover(&store, &shared.owners).await?;
+        stats.recoveries_failed = recover(&store, &shared.owners).await?;
         Ok(Self {
             runtime: Handle::current(),
             shared: Arc::new(shared),
@@ -235,57 +236,78 @@ async fn take_all<S: Store>(store: &S) -> Result<Vec<(PartitionId, Epoch)>, Stor
     Ok(owned)
 }
 
-/// Does the after-work again that an earlier process may not have done.
-async fn recover<S: Store>(store: &S, owners: &Mailboxes<OwnerMessage>) -> Result<(), StoreError> {
+/// Does the after-work again that an earlier process may not have done. Says for how many
+/// conversations it could not be done: their windows stay open, and the next start tries again.
+async fn recover<S: Store>(
+    store: &S,
+    owners: &Mailboxes<OwnerMessage>,
+) -> Result<usize, StoreError> {
     let mut after = None;
     let mut windows = BTreeSet::new();
-    let mut failed = BTreeSet::new();
+    let mut failed = Vec::new();
     let mut count = 0;
-    let mut under_way: JoinSet<(DirtyWindow, bool)> = JoinSet::new();
+    let mut under_way = JoinSet::new();
     loop {
         let open = store.open_windows_all(after, limits::SCAN_PAGE_ROWS).await?;
         let last = open.len() < limits::SCAN_PAGE_ROWS;
+        if after.is_none() && !open.is_empty() {
+            info!("bringing lists up to date after an unclean stop");
+        }
         after = open.last().copied();
+        count += open.len();
         for (window, conv) in open {
             windows.insert(window);
-            count += 1;
             if under_way.len() >= limits::RECOVERIES {
-                note_recovery(under_way.join_next().await, &mut failed);
+                failed.extend(under_way.join_next().await.and_then(failed_recovery));
             }
             under_way.spawn(recover_one(owners.clone(), window, conv));
-        }
-        if count > 0 {
-            info!(conversations = count, "bringing lists up to date after an unclean stop");
         }
         if last {
             break;
         }
     }
-    while !under_way.is_empty() {
-        note_recovery(under_way.join_next().await, &mut failed);
+    while let Some(recovered) = under_way.join_next().await {
+        failed.extend(failed_recovery(recovered));
     }
-    for window in windows.difference(&failed) {
-        store.close_window(*window).await?;
+    for (window, _) in &failed {
+        windows.remove(window);
     }
-    Ok(())
+    for window in windows {
+        store.close_window(window).await?;
+    }
+    tell_recovery(count, &failed);
+    Ok(failed.len())
 }
 
-fn note_recovery(
-    result: Option<Result<(DirtyWindow, bool), tokio::task::JoinError>>,
-    failed: &mut BTreeSet<DirtyWindow>,
-) {
-    if let Some(Ok((window, false))) = result {
-        failed.insert(window);
+fn tell_recovery(count: usize, failed: &[(DirtyWindow, ConvId)]) {
+    if let Some((_, conv)) = failed.first() {
+        let (failed, first) = (failed.len(), id::text(&conv.0));
+        error!(
+            conversations = failed,
+            first,
+            "lists are not up to date for some conversations, and are tried again at every start: \
+             see above why they cannot be read, check the disk, restore a backup if data is lost"
+        );
     }
+    if count > 0 {
+        info!(conversations = count - failed.len(), "lists are up to date");
+    }
+}
+
+type Recovered = (DirtyWindow, ConvId, bool);
+
+fn failed_recovery(recovered: Result<Recovered, JoinError>) -> Option<(DirtyWindow, ConvId)> {
+    let (window, conv, done) = recovered.ok()?;
+    (!done).then_some((window, conv))
 }
 
 async fn recover_one(
     owners: Mailboxes<OwnerMessage>,
     window: DirtyWindow,
     conv: ConvId,
-) -> (DirtyWindow, bool) {
+) -> Recovered {
     let (done, answer) = oneshot::channel();
     let owner = owners.get(owners.of_conv(conv));
     let sent = owner.send(OwnerMessage::Recover { conv, done }).await.is_ok();
-    (window, sent && answer.await.unwrap_or(false))
+    (window, conv, sent && answer.await.unwrap_or(false))
 }
