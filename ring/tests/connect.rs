@@ -105,10 +105,10 @@ fn on_the_kernel_a_closed_connection_is_reset_only_if_the_driver_was_told_to() {
         let options = ConnectOptions { to: listener.local_addr().unwrap(), bind: None };
         let conn = driver.io().connect(options).unwrap();
         let mut recorder = Recorder::arming(Arm::Hot);
-        let (mut peer, _) = listener.accept().unwrap();
         turn_until(&mut driver, &mut recorder, "the connection", |r| {
             r.seen.contains(&Seen::Connected(conn, Ok(())))
         });
+        let (mut peer, _) = listener.accept().unwrap();
         driver.io().close(conn, CloseKind::Abort);
         turn_until(&mut driver, &mut recorder, "the end", |r| r.closed(conn) == 1);
         let end = peer.read(&mut [0; 8]);
