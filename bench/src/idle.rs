@@ -75,6 +75,9 @@ pub fn measure(plan: &IdlePlan) -> io::Result<IdleResult> {
     let data_path = data.path().display().to_string();
     let mut arguments = vec!["--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0"];
     arguments.extend(["--shards", "1", "--data", &data_path]);
+    // Memory is measured here: on a busy machine nobody is to be refused for having waited.
+    arguments.extend(["--handshakes-per-shard-max", "20000", "--handshakes-per-address-max"]);
+    arguments.extend(["20000", "--http-deadline-ms", "60000", "--hello-deadline-ms", "60000"]);
     arguments.extend(plan.gateway_arguments.iter().map(String::as_str));
     let server = Server::start(&beside("throng-edge")?, &arguments, None)?;
     let (user, kernel) = growth(plan, &server)?;
