@@ -86,6 +86,8 @@ pub fn run(plan: &PeersPlan, progress: &mut dyn FnMut(Progress<'_>)) -> io::Resu
     };
     let contenders = contenders.into_iter().filter(|contender| wanted(contender.name));
     let (servers, skipped) = start(contenders)?;
+    // Before this process is pinned: it tells the cores it may use.
+    let host = Host::read();
     throng_ring::host::pin_to_core(CLIENT_CORE)?;
     let mut cases = Vec::new();
     for case in CASES.into_iter().filter(|case| plan.wants(*case)) {
@@ -95,7 +97,7 @@ pub fn run(plan: &PeersPlan, progress: &mut dyn FnMut(Progress<'_>)) -> io::Resu
     }
     Ok(Comparison {
         schema: SCHEMA,
-        host: Host::read(),
+        host,
         connections: plan.connections,
         seconds: plan.seconds,
         rounds: plan.rounds,
