@@ -42,9 +42,6 @@ const PROBE: u64 = Token::BACKEND + 2;
 const RECEIVE_POLL_FIRST: u16 = 1;
 const RECEIVE_MULTISHOT: u16 = 2;
 
-// IORING_ACCEPT_POLL_FIRST, a flag in an accept's ioprio field, which the crate leaves no way to set.
-const ACCEPT_POLL_FIRST: u16 = 4;
-
 /// An address that the kernel reads (connect) or writes (accept).
 #[derive(Debug)]
 struct Address {
@@ -65,10 +62,6 @@ pub struct UringKernel {
     doorbell: Box<u64>,
     doorbell_armed: bool,
     listeners: Vec<Option<Socket>>,
-    /// Accepts may be told to poll first (6.10).
-    accepts_poll_first: bool,
-    /// The last accept left peers in the queue.
-    peers_wait: bool,
     flights: Vec<Option<Box<Flight>>>,
     landed: Option<Box<Flight>>,
     addresses: HashMap<u32, Box<Address>>,
@@ -112,12 +105,10 @@ impl UringKernel {
 
     fn over(ring: Ring, buffers: Buffers, doorbell: OwnedFd) -> Self {
         Self {
-            accepts_poll_first: ring.accepts_poll_first(),
             ring,
             buffers,
             receive_bytes_max: 0,
             connect_reset_on_close: false,
-            peers_wait: true,
             wake: Arc::new(Wake::new(Some(doorbell))),
             doorbell: Box::new(0),
             doorbell_armed: false,
@@ -226,17 +217,6 @@ impl UringKernel {
     }
 }
 
-/// Sets the field that carries an operation's own flags.
-fn set_io_priority(entry: &mut squeue::Entry, flags: u16) {
-    let fields = std::ptr::from_mut(entry).cast::<u16>();
-    // SAFETY: an entry is a `struct io_uring_sqe` by its representation, of 64 bytes: the second
-    // 16 bits are within it.
-    let io_priority = unsafe { fields.add(1) };
-    // SAFETY: they are its `ioprio`, aligned as a `u16` because the entry is aligned to 8, and
-    // nothing else refers to the entry while it is borrowed here.
-    unsafe { io_priority.write(flags) };
-}
-
 /// IP_BIND_ADDRESS_NO_PORT: the port is chosen by connect, when the whole four-tuple is known, so
 /// that one port can serve towards several destinations.
 fn choose_port_late(socket: &Socket) -> io::Result<()> {
@@ -323,11 +303,7 @@ impl Kernel for UringKernel {
         let slot = DestinationSlot::try_from_slot_target(token.conn.slot).ok();
         let address = self.address(token.conn.slot);
         let (storage, bytes) = (&raw mut address.storage, &raw mut address.bytes);
-        let mut accept = opcode::Accept::new(fd, storage.cast(), bytes).file_index(slot).build();
-        // An accept that finds nobody has made a file, an inode and a socket in vain.
-        if self.accepts_poll_first && !self.peers_wait {
-            set_io_priority(&mut accept, ACCEPT_POLL_FIRST);
-        }
+        let accept = opcode::Accept::new(fd, storage.cast(), bytes).file_index(slot).build();
         self.submit_for(token, accept);
     }
 
@@ -438,10 +414,7 @@ impl Kernel for UringKernel {
             };
             let slot = token.conn.slot;
             match token.kind {
-                OpKind::Open => {
-                    self.peers_wait = result >= 0 && io_uring::cqueue::sock_nonempty(flags);
-                    self.release_address(slot, result >= 0);
-                }
+                OpKind::Open => self.release_address(slot, result >= 0),
                 OpKind::Send => self.landed = self.flights[slot as usize].take(),
                 _ => {}
             }

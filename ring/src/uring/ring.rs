@@ -128,11 +128,6 @@ impl Ring {
         self.submit(want, flags, Some(wait)).map(drop)
     }
 
-    /// Whether accepts may poll first: since Linux 6.10, as this feature.
-    pub(super) fn accepts_poll_first(&self) -> bool {
-        self.uring.params().is_feature_recvsend_bundle()
-    }
-
     /// Completions to be taken.
     pub(super) fn completions(&mut self) -> usize {
         self.uring.completion().len()
