@@ -52,7 +52,7 @@ impl Cause {
                  --path, 400 or 426 a missing header or --subprotocol, 429 or 503 its limits"
             }
             Self::HelloRefused => {
-                "the server refused hello: a token is needed, or the device limit is reached"
+                "the server refused hello: it is overloaded, or a token is needed"
             }
             Self::HelloTimeout => {
                 "no answer to the first message in time: the server is overloaded, or it expects \
@@ -183,7 +183,7 @@ fn from_processors(situation: &Situation<'_>, findings: &mut Vec<String>) {
     if situation.generator_busy >= BUSY {
         findings.push(format!(
             "generator: its busiest thread used {:.0} % of a processor, so it may be the narrow \
-             end. More --shards or --worker, and read the server's processor time per message \
+             end. More --shards, and read the server's processor time per message \
              rather than the rate",
             situation.generator_busy * 100.0
         ));

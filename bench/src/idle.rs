@@ -16,7 +16,8 @@ use crate::gateway::{Server, beside};
 use crate::generator::address::{Destination, loopback_sources};
 use crate::generator::run::{RunPlan, RunRecord, run};
 use crate::generator::{
-    Arrival, Arrivals, Cause, ClientId, Counter, End, Metric, ShardInfo, Target, Turn, Workload,
+    Arrival, Cause, ClientArrivals, ClientId, Counter, End, Metric, ShardInfo, Target, Turn,
+    Workload,
 };
 use crate::host::Host;
 use crate::limits::{IDLE_KERNEL_BYTES_MAX, IDLE_USER_BYTES_MAX, INTERVAL};
@@ -161,7 +162,7 @@ struct Moments {
 /// Every client says hello once and then neither speaks nor reads: first some, then the others.
 struct Silence {
     info: ShardInfo,
-    arrivals: Arrivals,
+    arrivals: ClientArrivals,
     /// Added to the schedule: the first silence.
     pause: Duration,
     greeting: Greeting,
@@ -176,7 +177,7 @@ impl Silence {
     fn new(info: ShardInfo, arrival: Arrival, settle: Duration, moments: Arc<Moments>) -> Self {
         Self {
             info,
-            arrivals: Arrivals::new(arrival, info.seed, 0, 1),
+            arrivals: ClientArrivals::new(arrival, &info, WARM_UP),
             pause: Duration::ZERO,
             greeting: Greeting::Throng { prefix: "idle-".to_owned(), is_proto: false },
             settle,
@@ -193,17 +194,11 @@ impl Silence {
     }
 
     fn arrive(&mut self, turn: &mut dyn Turn) -> Option<Instant> {
-        loop {
-            let (index, moment) = self.arrivals.peek();
-            let stage = self.stage();
-            let client = u32::try_from(index).ok().filter(|&client| client < stage)?;
-            let intended = turn.start() + self.pause + moment;
-            if intended > turn.now() {
-                return Some(intended);
-            }
-            self.arrivals.take();
-            turn.open(ClientId(client), intended);
+        let start = turn.start() + self.pause;
+        while let Some((client, intended)) = self.arrivals.take_due(start, turn.now()) {
+            turn.open(client, intended);
         }
+        self.arrivals.next(start)
     }
 
     /// Notes the end of a silence, one interval late so that the readings at its end are silent too.
@@ -219,8 +214,9 @@ impl Silence {
         let elapsed = now.saturating_duration_since(turn.start());
         if self.moments.warm.set(elapsed).is_ok() {
             // The readings are taken at the end of this interval: nobody comes before.
-            let next = self.arrivals.peek().1;
-            self.pause = (elapsed + 2 * INTERVAL).saturating_sub(next);
+            self.arrivals.raise(self.info.clients);
+            let next = self.arrivals.next(turn.start()).unwrap_or(now);
+            self.pause = (now + 2 * INTERVAL).saturating_duration_since(next);
             self.silent_since = None;
         } else {
             let _ = self.moments.full.set(elapsed);

@@ -32,13 +32,10 @@ use throng_ring::uring::{UringConfig, UringDriver};
 /// # Errors
 /// The kernel refuses a ring of this size; the text says what to do.
 pub fn driver_for(connections: usize) -> io::Result<UringDriver> {
-    let wanted = u32::try_from(connections + SPARE_SLOTS).unwrap_or(u32::MAX);
+    let wanted = u32::try_from(connections).unwrap_or(u32::MAX).saturating_add(limits::SPARE_SLOTS);
     let config = UringConfig { connections_max: wanted, ..UringConfig::default() };
     UringDriver::new(config).map_err(|error: SetupError| io::Error::other(error.to_string()))
 }
-
-/// Table slots beside the connections: listeners, and connections that are still closing.
-const SPARE_SLOTS: usize = 64;
 
 /// A directory that is removed with the value.
 fn scratch_dir() -> io::Result<tempfile::TempDir> {

@@ -18,7 +18,7 @@ pub const SOURCES_MAX: usize = 1 << 16;
 /// hosts commonly allow, each ring's table being capped by them.
 pub const CLIENTS_PER_SHARD: u32 = 19_000;
 
-/// Table slots beside a shard's clients: connections whose close has not ended yet.
+/// Table slots beside a shard's clients: connections whose close has not ended yet, listeners.
 pub const SPARE_SLOTS: u32 = 64;
 
 /// Deadlines that one step of a shard acts on; the rest waits for the next.

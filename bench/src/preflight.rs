@@ -8,6 +8,8 @@ use std::fmt;
 use std::fs;
 use std::ops::RangeInclusive;
 
+use crate::limits::SPARE_SLOTS;
+
 /// Kernel memory of one connection's end on this host before anything is measured, in bytes: what
 /// an armed TCP socket was seen to take on Linux 6.18, rounded up.
 const KERNEL_BYTES_PER_END: u64 = 4_500;
@@ -133,9 +135,9 @@ fn ports(needs: &Needs, facts: &HostFacts) -> Check {
 }
 
 fn tables(needs: &Needs, facts: &HostFacts) -> Check {
-    let per_ring = needs.connections.div_ceil(needs.shards.max(1)) + crate::SPARE_SLOTS as u64;
+    let per_ring = needs.connections.div_ceil(needs.shards.max(1)) + u64::from(SPARE_SLOTS);
     let complaint = (per_ring > facts.descriptors).then(|| {
-        let room = facts.descriptors.saturating_sub(crate::SPARE_SLOTS as u64).max(1);
+        let room = facts.descriptors.saturating_sub(u64::from(SPARE_SLOTS)).max(1);
         let shards = needs.connections.div_ceil(room);
         let advice = format!("--shards {shards}, or raise RLIMIT_NOFILE (ulimit -n) to {per_ring}");
         (Severity::Failure, advice)
@@ -318,7 +320,7 @@ mod tests {
 
     #[test]
     fn a_table_holds_its_connections_and_some_spare() {
-        let spare = crate::SPARE_SLOTS as u64;
+        let spare = u64::from(SPARE_SLOTS);
         assert_eq!(severity("descriptors", &needs(20_000 - spare), &facts()), Severity::Fine);
         assert_eq!(severity("descriptors", &needs(20_001 - spare), &facts()), Severity::Failure);
     }

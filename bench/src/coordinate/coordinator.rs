@@ -6,7 +6,8 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::time::{Duration, Instant};
 
 use super::clock::ClockOffset;
-use super::{ClockProbe, CoordinateError, Finish, Message, PROBES, read_message, write_message};
+use super::message::Link;
+use super::{ClockProbe, CoordinateError, Finish, Message, PROBES, write_message};
 use crate::generator::Sample;
 use crate::host::Host;
 
@@ -41,8 +42,7 @@ pub struct Crew {
 
 #[derive(Debug)]
 struct Worker {
-    stream: TcpStream,
-    peer: String,
+    link: Link,
     host: Host,
     clock: ClockOffset,
     shards: u32,
@@ -118,7 +118,7 @@ impl Coordinator {
             match self.listener.accept() {
                 Ok((stream, peer)) => {
                     let worker = Worker::greet(stream, peer.to_string(), self.epoch)?;
-                    came(&worker.peer, &worker.host);
+                    came(&worker.link.peer, &worker.host);
                     workers.push(worker);
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
@@ -144,10 +144,11 @@ impl Worker {
             .and_then(|()| stream.set_read_timeout(Some(ANSWER_DEADLINE)));
         prepared.map_err(|source| CoordinateError::Io { peer: peer.clone(), source })?;
         let clock = ClockOffset { offset_ns: 0, error: Duration::ZERO };
-        let mut worker = Self { stream, peer, host: Host::default(), clock, shards: 0 };
-        match worker.hear()? {
+        let link = Link { stream, peer };
+        let mut worker = Self { link, host: Host::default(), clock, shards: 0 };
+        match worker.link.hear()? {
             Message::Hello { version, host } => worker.admit(version, *host)?,
-            other => return Err(worker.out_of_turn(&other)),
+            other => return Err(worker.link.out_of_turn(&other)),
         }
         worker.probe_clock(epoch)?;
         Ok(worker)
@@ -157,8 +158,8 @@ impl Worker {
         let ours = env!("CARGO_PKG_VERSION").to_owned();
         if theirs != ours {
             let why = format!("the coordinator is throng-bench {ours}");
-            self.say(&Message::Refused { why })?;
-            return Err(CoordinateError::Version { peer: self.peer.clone(), theirs, ours });
+            self.link.say(&Message::Refused { why })?;
+            return Err(CoordinateError::Version { peer: self.link.peer.clone(), theirs, ours });
         }
         self.host = host;
         Ok(())
@@ -168,33 +169,17 @@ impl Worker {
         let mut probes = Vec::with_capacity(PROBES);
         for _ in 0..PROBES {
             let sent = epoch.elapsed();
-            self.say(&Message::Probe)?;
-            match self.hear()? {
+            self.link.say(&Message::Probe)?;
+            match self.link.hear()? {
                 Message::Echo { clock_ns } => {
                     let theirs = Duration::from_nanos(clock_ns);
                     probes.push(ClockProbe { sent, theirs, came: epoch.elapsed() });
                 }
-                other => return Err(self.out_of_turn(&other)),
+                other => return Err(self.link.out_of_turn(&other)),
             }
         }
         self.clock = ClockOffset::estimate(&probes).unwrap_or(self.clock);
         Ok(())
-    }
-
-    fn say(&mut self, message: &Message) -> Result<(), CoordinateError> {
-        write_message(&mut self.stream, message).map_err(|source| self.broken(source))
-    }
-
-    fn hear(&mut self) -> Result<Message, CoordinateError> {
-        read_message(&mut self.stream).map_err(|source| self.broken(source))
-    }
-
-    fn broken(&self, source: io::Error) -> CoordinateError {
-        CoordinateError::Io { peer: self.peer.clone(), source }
-    }
-
-    fn out_of_turn(&self, message: &Message) -> CoordinateError {
-        CoordinateError::OutOfTurn { peer: self.peer.clone(), said: format!("{message:?}") }
     }
 }
 
@@ -212,7 +197,7 @@ impl Crew {
         let assigned = self.try_assign(arguments);
         if assigned.is_err() {
             for worker in &mut self.workers {
-                let _ = worker.say(&Message::Stop); // one that is gone needs no word
+                let _ = worker.link.say(&Message::Stop); // one that is gone needs no word
             }
         }
         assigned
@@ -222,16 +207,16 @@ impl Crew {
         let workers = u32::try_from(self.workers.len()).unwrap_or(u32::MAX);
         for (number, worker) in (0..).zip(&mut self.workers) {
             let arguments = arguments.to_vec();
-            worker.say(&Message::Job { arguments, worker: number, workers })?;
+            worker.link.say(&Message::Job { arguments, worker: number, workers })?;
         }
         let mut shards = 0;
         for worker in &mut self.workers {
-            match worker.hear()? {
+            match worker.link.hear()? {
                 Message::Ready { shards: theirs } => worker.shards = theirs,
                 Message::Refused { why } => {
-                    return Err(CoordinateError::Refused { peer: worker.peer.clone(), why });
+                    return Err(CoordinateError::Refused { peer: worker.link.peer.clone(), why });
                 }
-                other => return Err(worker.out_of_turn(&other)),
+                other => return Err(worker.link.out_of_turn(&other)),
             }
             shards += worker.shards;
         }
@@ -248,15 +233,15 @@ impl Crew {
         let mut first_shard = 0;
         for worker in &mut self.workers {
             let at_clock_ns = worker.clock.theirs_ns(at.duration_since(self.epoch));
-            worker.say(&Message::Start { at_clock_ns, first_shard, shards })?;
+            worker.link.say(&Message::Start { at_clock_ns, first_shard, shards })?;
             first_shard += worker.shards;
         }
         let (sender, reports) = sync_channel(REPORTS_MAX);
         let mut streams = Vec::new();
         for (number, worker) in self.workers.into_iter().enumerate() {
-            let timed = worker.stream.set_read_timeout(Some(SILENCE_MAX));
-            let stream = timed.and_then(|()| worker.stream.try_clone());
-            streams.push(stream.map_err(|source| worker.broken(source))?);
+            let timed = worker.link.stream.set_read_timeout(Some(SILENCE_MAX));
+            let stream = timed.and_then(|()| worker.link.stream.try_clone());
+            streams.push(stream.map_err(|source| worker.link.broken(source))?);
             let sender = sender.clone();
             std::thread::spawn(move || listen(worker, number, &sender));
         }
@@ -267,10 +252,10 @@ impl Crew {
 /// Passes on what a worker reports until its end.
 fn listen(mut worker: Worker, number: usize, sender: &SyncSender<Report>) {
     loop {
-        let report = match worker.hear() {
+        let report = match worker.link.hear() {
             Ok(Message::Sample(sample)) => Report::Sample { worker: number, sample },
             Ok(Message::Done { finish }) => Report::Done { worker: number, finish },
-            Ok(other) => Report::Lost { worker: number, error: worker.out_of_turn(&other) },
+            Ok(other) => Report::Lost { worker: number, error: worker.link.out_of_turn(&other) },
             Err(error) => Report::Lost { worker: number, error },
         };
         let last = !matches!(report, Report::Sample { .. });

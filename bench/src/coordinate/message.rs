@@ -2,9 +2,11 @@
 //! JSON, or for a sample its own compact form.
 
 use std::io::{self, Read, Write};
+use std::net::TcpStream;
 
 use serde::{Deserialize, Serialize};
 
+use super::CoordinateError;
 use crate::generator::Sample;
 use crate::host::Host;
 use crate::measure::{KernelGrowth, Readings};
@@ -83,6 +85,31 @@ pub struct Finish {
     pub invalid: Vec<String>,
     /// What limited it.
     pub findings: Vec<String>,
+}
+
+/// One end of the connection between a coordinator and a worker.
+#[derive(Debug)]
+pub(super) struct Link {
+    pub(super) stream: TcpStream,
+    pub(super) peer: String,
+}
+
+impl Link {
+    pub(super) fn say(&mut self, message: &Message) -> Result<(), CoordinateError> {
+        write_message(&mut self.stream, message).map_err(|source| self.broken(source))
+    }
+
+    pub(super) fn hear(&mut self) -> Result<Message, CoordinateError> {
+        read_message(&mut self.stream).map_err(|source| self.broken(source))
+    }
+
+    pub(super) fn broken(&self, source: io::Error) -> CoordinateError {
+        CoordinateError::Io { peer: self.peer.clone(), source }
+    }
+
+    pub(super) fn out_of_turn(&self, message: &Message) -> CoordinateError {
+        CoordinateError::OutOfTurn { peer: self.peer.clone(), said: format!("{message:?}") }
+    }
 }
 
 /// Writes one message.

@@ -61,9 +61,7 @@ pub enum CoordinateError {
         why: String,
     },
     /// Not all workers came in time.
-    #[error(
-        "{came} of {wanted} workers came; start the others with: throng-bench --worker HOST:PORT"
-    )]
+    #[error("{came} of {wanted} workers came; start the others, or ask for fewer")]
     Missing {
         /// Those that came.
         came: usize,

@@ -6,8 +6,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use super::{CoordinateError, Finish, Message, read_message, write_message};
+use super::message::Link;
+use super::{CoordinateError, Finish, Message, read_message};
 use crate::generator::Sample;
+use crate::generator::sample::nanoseconds;
 use crate::host::Host;
 
 /// How long a worker tries to reach a coordinator that may not be up yet.
@@ -26,6 +28,8 @@ pub struct Assignment {
     /// How many there are.
     pub workers: u32,
     link: Link,
+    /// The zero of this worker's clock.
+    epoch: Instant,
 }
 
 /// The start of the run.
@@ -48,31 +52,6 @@ pub struct Reporter {
     stop: Arc<AtomicBool>,
 }
 
-#[derive(Debug)]
-struct Link {
-    stream: TcpStream,
-    peer: String,
-    epoch: Instant,
-}
-
-impl Link {
-    fn say(&mut self, message: &Message) -> Result<(), CoordinateError> {
-        write_message(&mut self.stream, message).map_err(|source| self.broken(source))
-    }
-
-    fn hear(&mut self) -> Result<Message, CoordinateError> {
-        read_message(&mut self.stream).map_err(|source| self.broken(source))
-    }
-
-    fn broken(&self, source: io::Error) -> CoordinateError {
-        CoordinateError::Io { peer: self.peer.clone(), source }
-    }
-
-    fn out_of_turn(&self, message: &Message) -> CoordinateError {
-        CoordinateError::OutOfTurn { peer: self.peer.clone(), said: format!("{message:?}") }
-    }
-}
-
 /// Dials the coordinator (host:port), for up to a minute, and waits for a job.
 ///
 /// # Errors
@@ -80,17 +59,17 @@ impl Link {
 pub fn join(address: &str) -> Result<Assignment, CoordinateError> {
     let stream =
         dial(address).map_err(|source| CoordinateError::Io { peer: address.to_owned(), source })?;
-    let mut link = Link { stream, peer: address.to_owned(), epoch: Instant::now() };
+    let (mut link, epoch) = (Link { stream, peer: address.to_owned() }, Instant::now());
     let version = env!("CARGO_PKG_VERSION").to_owned();
     link.say(&Message::Hello { version, host: Box::new(Host::read()) })?;
     loop {
         match link.hear()? {
             Message::Probe => {
-                let clock_ns = u64::try_from(link.epoch.elapsed().as_nanos()).unwrap_or(u64::MAX);
+                let clock_ns = nanoseconds(epoch.elapsed());
                 link.say(&Message::Echo { clock_ns })?;
             }
             Message::Job { arguments, worker, workers } => {
-                return Ok(Assignment { arguments, worker, workers, link });
+                return Ok(Assignment { arguments, worker, workers, link, epoch });
             }
             Message::Refused { why } => {
                 return Err(CoordinateError::Refused { peer: link.peer, why });
@@ -124,7 +103,7 @@ impl Assignment {
         self.link.say(&Message::Ready { shards })?;
         match self.link.hear()? {
             Message::Start { at_clock_ns, first_shard, shards } => {
-                let at = self.link.epoch + Duration::from_nanos(at_clock_ns);
+                let at = self.epoch + Duration::from_nanos(at_clock_ns);
                 let reporter = Reporter::new(self.link)?;
                 Ok(Start { at, first_shard, shards, reporter })
             }

@@ -6,7 +6,8 @@ use throng_ring::{Arm, CloseKind, Io};
 use throng_wire::ws::{Opcode, encode};
 
 use super::client::{Phase, flag};
-use super::engine::{Engine, nanoseconds};
+use super::engine::Engine;
+use super::sample::nanoseconds;
 use super::{Cause, ClientId, Counter, Metric, Sample, Turn};
 use crate::limits::OUTPUT_BYTES_MIN;
 

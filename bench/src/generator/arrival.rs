@@ -7,9 +7,10 @@
 //! those of the others.
 
 use std::str::FromStr;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::random::Random;
+use super::{ClientId, ShardInfo};
 
 /// How arrivals are spread over time. Rates are per second, over all shards.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -202,6 +203,12 @@ impl Arrivals {
         taken
     }
 
+    /// Takes the next arrival, if its moment has come: its number, and the moment.
+    pub fn take_due(&mut self, start: Instant, now: Instant) -> Option<(u64, Instant)> {
+        let intended = start + self.moment;
+        (intended <= now).then(|| (self.take().0, intended))
+    }
+
     fn first_moment(&mut self) -> Duration {
         match self.arrival {
             Arrival::Poisson { rate } => self.gaps.exponential(Duration::from_secs_f64(1.0 / rate)),
@@ -221,6 +228,41 @@ impl Arrivals {
     }
 }
 
+/// Arrivals of a shard's clients: client `n` comes with arrival number `n`, nobody after the last.
+#[derive(Clone, Debug)]
+pub struct ClientArrivals {
+    arrivals: Arrivals,
+    clients: u32,
+}
+
+impl ClientArrivals {
+    /// Those of one shard, of the run's first `clients` clients.
+    #[must_use]
+    pub fn new(arrival: Arrival, info: &ShardInfo, clients: u32) -> Self {
+        let (shard, shards) = (info.shard as usize, info.shards as usize);
+        Self { arrivals: Arrivals::new(arrival, info.seed, shard, shards), clients }
+    }
+
+    /// Lets so many of the run's clients come in all.
+    pub fn raise(&mut self, clients: u32) {
+        self.clients = clients;
+    }
+
+    /// The next client's moment; `None` once all have come.
+    #[must_use]
+    pub fn next(&self, start: Instant) -> Option<Instant> {
+        let (number, moment) = self.arrivals.peek();
+        (number < u64::from(self.clients)).then(|| start + moment)
+    }
+
+    /// The next client and its moment, if that has come.
+    pub fn take_due(&mut self, start: Instant, now: Instant) -> Option<(ClientId, Instant)> {
+        self.next(start)?;
+        let (number, intended) = self.arrivals.take_due(start, now)?;
+        Some((ClientId(u32::try_from(number).ok()?), intended))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -232,6 +274,22 @@ mod tests {
         let mut arrivals = Arrivals::new(schedule.parse().unwrap(), 1, 0, 1);
         let end = Duration::from_secs(seconds);
         std::iter::from_fn(|| Some(arrivals.take())).take_while(|(_, at)| *at < end).count()
+    }
+
+    #[test]
+    fn clients_come_at_their_moments_and_nobody_after_the_last() {
+        let info = ShardInfo { shard: 1, shards: 2, clients: 6, seed: 1 };
+        let mut arrivals = ClientArrivals::new("1000".parse().unwrap(), &info, 4);
+        let start = Instant::now();
+        let at = |ms| start + Duration::from_millis(ms);
+        assert_eq!(arrivals.next(start), Some(at(1)));
+        assert_eq!(arrivals.take_due(start, at(0)), None);
+        assert_eq!(arrivals.take_due(start, at(9)), Some((ClientId(1), at(1))));
+        assert_eq!(arrivals.take_due(start, at(9)), Some((ClientId(3), at(3))));
+        assert_eq!((arrivals.next(start), arrivals.take_due(start, at(9))), (None, None));
+        arrivals.raise(6);
+        assert_eq!(arrivals.take_due(start, at(9)), Some((ClientId(5), at(5))));
+        assert_eq!(arrivals.next(start), None);
     }
 
     #[test]

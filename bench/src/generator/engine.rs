@@ -18,6 +18,7 @@ use throng_wire::ws::{CloseCode, encode};
 use super::client::{self, Client, Outputs, Phase, flag};
 use super::errno::{self, Failure};
 use super::random::{Random, mix};
+use super::sample::nanoseconds;
 use super::settings::{Beat, Heartbeat, Settings, ShardInfo};
 use super::target::Requests;
 use super::{Cause, ClientId, Counter, End, Metric, Sample};
@@ -393,10 +394,6 @@ impl Engine {
         self.list(index);
         self.set_deadline(index, deadline);
     }
-}
-
-pub(super) fn nanoseconds(span: Duration) -> u64 {
-    u64::try_from(span.as_nanos()).unwrap_or(u64::MAX)
 }
 
 /// The client of a place in the table.

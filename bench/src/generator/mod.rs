@@ -32,7 +32,7 @@ pub mod shard;
 pub mod target;
 pub mod workload;
 
-pub use arrival::{Arrival, Arrivals};
+pub use arrival::{Arrival, Arrivals, ClientArrivals};
 pub use cause::Cause;
 pub use run::{RunPlan, RunRecord, Tick, run};
 pub use sample::{Counter, Metric, Sample};

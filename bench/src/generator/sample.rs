@@ -168,10 +168,9 @@ impl Sample {
     /// Records a time.
     #[inline]
     pub fn record(&mut self, metric: Metric, time: Duration) {
-        let nanoseconds = u64::try_from(time.min(TIME_MAX).as_nanos()).unwrap_or(u64::MAX);
         let times = self.times[metric as usize].get_or_insert_with(empty_times);
         // Refused only by a histogram that does not resize itself.
-        let _ = times.record(nanoseconds);
+        let _ = times.record(nanoseconds(time.min(TIME_MAX)));
     }
 
     /// The times of a metric, if there are any.
@@ -218,6 +217,11 @@ impl Sample {
             *self.failures.entry(*key).or_default() += count;
         }
     }
+}
+
+/// Whole nanoseconds, the most there are if they are more.
+pub(crate) fn nanoseconds(time: Duration) -> u64 {
+    u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
 }
 
 fn empty_times() -> Box<Times> {

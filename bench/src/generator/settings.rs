@@ -91,13 +91,21 @@ impl ShardInfo {
         (self.shard..self.clients).step_by(self.shards.max(1) as usize).map(ClientId)
     }
 
+    /// Place in the shard's table of one of its clients.
+    #[must_use]
+    pub fn place(&self, client: ClientId) -> usize {
+        (client.0 / self.shards) as usize
+    }
+
     /// How many they are.
     #[must_use]
     pub fn count(&self) -> u32 {
         self.clients.saturating_sub(self.shard).div_ceil(self.shards.max(1))
     }
 
-    pub(super) fn client(&self, index: u32) -> ClientId {
+    /// The client at a place of the shard's table.
+    #[must_use]
+    pub fn client(&self, index: u32) -> ClientId {
         ClientId(index * self.shards + self.shard)
     }
 

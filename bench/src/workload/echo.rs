@@ -21,7 +21,8 @@ use std::time::{Duration, Instant};
 use throng_wire::ws::Opcode;
 
 use crate::generator::{
-    Arrival, Arrivals, Cause, ClientId, Counter, End, Metric, ShardInfo, Turn, Workload,
+    Arrival, Arrivals, Cause, ClientArrivals, ClientId, Counter, End, Metric, ShardInfo, Turn,
+    Workload,
 };
 use crate::limits::{ECHO_CONNECT_RATE, GATE_POLL, INTERVAL};
 
@@ -99,7 +100,7 @@ pub struct Echo {
     plan: EchoPlan,
     info: ShardInfo,
     window: Arc<Window>,
-    connects: Arrivals,
+    connects: ClientArrivals,
     /// The open loop's schedule, from the moment at which all are connected.
     messages: Option<Arrivals>,
     lines: Vec<Line>,
@@ -118,12 +119,13 @@ impl Echo {
     #[must_use]
     pub fn new(plan: EchoPlan, info: ShardInfo, window: Arc<Window>) -> Self {
         let (shard, shards) = (info.shard as usize, info.shards as usize);
-        let arrivals = |arrival| Arrivals::new(arrival, info.seed, shard, shards);
+        let messages = |rate| Arrivals::new(rate, info.seed, shard, shards);
+        let connects = Arrival::Constant { rate: ECHO_CONNECT_RATE };
         let mut lines = Vec::new();
         lines.resize_with(info.count() as usize, Line::default);
         Self {
-            connects: arrivals(Arrival::Constant { rate: ECHO_CONNECT_RATE }),
-            messages: plan.rate.map(arrivals),
+            connects: ClientArrivals::new(connects, &info, info.clients),
+            messages: plan.rate.map(messages),
             lines,
             next_line: 0,
             payload: (0..plan.size_bytes).map(|at| (at % 251) as u8).collect(),
@@ -136,25 +138,19 @@ impl Echo {
     }
 
     fn place(&self, client: ClientId) -> usize {
-        (client.0 / self.info.shards) as usize
+        self.info.place(client)
     }
 
     fn client(&self, place: usize) -> ClientId {
-        ClientId(place as u32 * self.info.shards + self.info.shard)
+        self.info.client(place as u32)
     }
 
     fn connect(&mut self, turn: &mut dyn Turn) -> Option<Instant> {
-        loop {
-            let (index, moment) = self.connects.peek();
-            let client = u32::try_from(index).ok().filter(|&client| client < self.info.clients)?;
-            let intended = turn.start() + moment;
-            if intended > turn.now() {
-                return Some(intended);
-            }
-            self.connects.take();
+        while let Some((client, _)) = self.connects.take_due(turn.start(), turn.now()) {
             // Paced, but not what is measured: that one comes late is no fault of the run.
-            turn.open(ClientId(client), turn.now());
+            turn.open(client, turn.now());
         }
+        self.connects.next(turn.start())
     }
 
     fn settle(&mut self, turn: &dyn Turn, place: usize) {
@@ -166,19 +162,14 @@ impl Echo {
 
     /// Sends what the open loop's schedule says; the moment of the next message.
     fn send_due(&mut self, turn: &mut dyn Turn, from: Instant) -> Option<Instant> {
-        loop {
-            let (_, moment) = self.messages.as_ref()?.peek();
-            let intended = from + moment;
-            if intended > turn.now() {
-                return Some(intended);
-            }
-            self.messages.as_mut()?.take();
+        while let Some((_, intended)) = self.messages.as_mut()?.take_due(from, turn.now()) {
             turn.count(Counter::Intended, 1);
             turn.act(intended);
             let place = self.next_open_line()?;
             self.lines[place].waiting.push_back(intended);
             self.fill(turn, place);
         }
+        Some(from + self.messages.as_ref()?.peek().1)
     }
 
     fn next_open_line(&mut self) -> Option<usize> {

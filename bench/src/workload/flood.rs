@@ -13,7 +13,7 @@ use throng_wire::ws::Opcode;
 
 use super::greeting::{Answer, Greeting};
 use crate::generator::random::{Random, mix};
-use crate::generator::{Arrival, Arrivals, Cause, ClientId, End, ShardInfo, Turn, Workload};
+use crate::generator::{Arrival, Cause, ClientArrivals, ClientId, End, ShardInfo, Turn, Workload};
 use crate::limits::{EXPIRATIONS_PER_STEP, SLOW_READ, SLOW_REST, TICK};
 
 /// What to do.
@@ -72,7 +72,7 @@ impl Shares {
 pub struct Flood {
     plan: FloodPlan,
     info: ShardInfo,
-    arrivals: Arrivals,
+    arrivals: ClientArrivals,
     /// Lives that end, and slow readers' next change. By place in the shard's table.
     timers: Wheel,
     lives: Random,
@@ -90,10 +90,9 @@ impl Flood {
     /// The flood of a shard.
     #[must_use]
     pub fn new(plan: FloodPlan, info: ShardInfo, now: Instant) -> Self {
-        let (shard, shards) = (info.shard as usize, info.shards as usize);
         let slow = plan.shares.slow > 0.0;
         Self {
-            arrivals: Arrivals::new(plan.arrival, info.seed, shard, shards),
+            arrivals: ClientArrivals::new(plan.arrival, &info, info.clients),
             timers: Wheel::new(TICK, now),
             lives: Random::new(mix(info.seed, u64::from(info.shard) + 1)),
             reading: if slow { vec![true; info.count() as usize] } else { Vec::new() },
@@ -108,7 +107,7 @@ impl Flood {
     }
 
     fn place(&self, client: ClientId) -> u32 {
-        client.0 / self.info.shards
+        self.info.place(client) as u32
     }
 
     fn kind(&self, client: ClientId) -> Kind {
@@ -133,16 +132,10 @@ impl Flood {
 
     /// Opens what is due; the moment of the next arrival.
     fn arrive(&mut self, turn: &mut dyn Turn) -> Option<Instant> {
-        loop {
-            let (index, moment) = self.arrivals.peek();
-            let client = u32::try_from(index).ok().filter(|&client| client < self.info.clients)?;
-            let intended = turn.start() + moment;
-            if intended > turn.now() {
-                return Some(intended);
-            }
-            self.arrivals.take();
-            self.open(turn, ClientId(client), intended);
+        while let Some((client, intended)) = self.arrivals.take_due(turn.start(), turn.now()) {
+            self.open(turn, client, intended);
         }
+        self.arrivals.next(turn.start())
     }
 
     fn establish(&mut self, turn: &mut dyn Turn, client: ClientId) {
@@ -166,7 +159,7 @@ impl Flood {
         let now = turn.now();
         for _ in 0..EXPIRATIONS_PER_STEP {
             let Some(place) = self.timers.expire(now) else { break };
-            let client = ClientId(place * self.info.shards + self.info.shard);
+            let client = self.info.client(place);
             if self.kind(client) == Kind::Slow {
                 let reads = &mut self.reading[place as usize];
                 *reads = !*reads;

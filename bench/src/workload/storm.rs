@@ -21,8 +21,10 @@ use throng_wire::{Json, Protobuf};
 
 use super::greeting::{Answer, Greeting};
 use crate::generator::random::{Random, mix};
+use crate::generator::sample::nanoseconds;
 use crate::generator::{
-    Arrival, Arrivals, Cause, ClientId, Counter, End, Metric, Sample, ShardInfo, Turn, Workload,
+    Arrival, Arrivals, Cause, ClientArrivals, ClientId, Counter, End, Metric, Sample, ShardInfo,
+    Turn, Workload,
 };
 
 /// Keeps the choice of who is cut apart from other uses of the seed.
@@ -82,7 +84,7 @@ pub struct Storm {
     info: ShardInfo,
     windows: Windows,
     clients: Vec<Client>,
-    connects: Option<Arrivals>,
+    connects: ClientArrivals,
     pings: Arrivals,
     /// Clients that come back, and when.
     returns: BinaryHeap<Reverse<(Instant, ClientId)>>,
@@ -102,7 +104,7 @@ impl Storm {
     pub fn new(plan: StormPlan, info: ShardInfo, windows: Windows) -> Self {
         let (shard, shards) = (info.shard as usize, info.shards as usize);
         Self {
-            connects: Some(Arrivals::new(plan.connects, info.seed, shard, shards)),
+            connects: ClientArrivals::new(plan.connects, &info, info.clients),
             pings: Arrivals::new(plan.pings, mix(info.seed, 1), shard, shards),
             plan,
             info,
@@ -126,21 +128,12 @@ impl Storm {
     }
 
     fn state(&mut self, client: ClientId) -> &mut Client {
-        &mut self.clients[(client.0 / self.info.shards) as usize]
+        &mut self.clients[self.info.place(client)]
     }
 
     fn connect_due(&mut self, turn: &mut dyn Turn) {
-        while let Some(arrivals) = &mut self.connects {
-            let (number, moment) = arrivals.peek();
-            let intended = turn.start() + moment;
-            if number >= u64::from(self.info.clients) {
-                self.connects = None;
-            } else if turn.now() < intended {
-                return;
-            } else {
-                arrivals.take();
-                turn.open(ClientId(number as u32), intended);
-            }
+        while let Some((client, intended)) = self.connects.take_due(turn.start(), turn.now()) {
+            turn.open(client, intended);
         }
     }
 
@@ -171,24 +164,17 @@ impl Storm {
 
     /// Pings what is due, each by a random client that is not cut.
     fn ping_due(&mut self, turn: &mut dyn Turn) {
-        loop {
-            let (_, moment) = self.pings.peek();
-            let intended = turn.start() + moment;
-            if turn.now() < intended {
-                return;
-            }
-            self.pings.take();
+        while let Some((_, intended)) = self.pings.take_due(turn.start(), turn.now()) {
             let own = u64::from(self.info.count());
             let drawn = (0..16).map(|_| self.random.below(own) as u32);
-            let drawn: Vec<_> =
-                drawn.map(|at| ClientId(at * self.info.shards + self.info.shard)).collect();
+            let drawn: Vec<_> = drawn.map(|at| self.info.client(at)).collect();
             let fit = drawn
                 .into_iter()
                 .find(|client| !self.is_chosen(*client) && turn.is_established(*client));
             // Before the first has come there is nobody to ask.
             let Some(client) = fit else { continue };
             turn.act(intended);
-            let id = Some(u64::try_from(moment.as_nanos()).unwrap_or(u64::MAX));
+            let id = Some(nanoseconds(intended.saturating_duration_since(turn.start())));
             let frame = ClientFrame { id, op: Some(Op::Ping(Ping::default())) };
             self.frame.clear();
             let opcode = match &self.plan.greeting {
@@ -249,7 +235,7 @@ impl Workload for Storm {
         self.is_over = self.missing == 0 && now >= start + self.end();
         let cut = start + if self.is_cut { self.end() } else { self.plan.cut_at };
         let moments = [
-            self.connects.as_ref().map(|arrivals| start + arrivals.peek().1),
+            self.connects.next(start),
             self.returns.peek().map(|next| next.0.0),
             Some(start + self.pings.peek().1),
             Some(cut).filter(|cut| *cut > now),

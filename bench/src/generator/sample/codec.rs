@@ -10,7 +10,7 @@
 
 use std::time::Duration;
 
-use super::{Sample, TIME_MAX, Times, empty_times};
+use super::{Sample, TIME_MAX, Times, empty_times, nanoseconds};
 use crate::generator::{Cause, Counter, Metric};
 
 /// The form's version.
@@ -114,10 +114,6 @@ impl Sample {
 /// What must be the same at both ends.
 const BUILD: [u64; 4] =
     [VERSION, Counter::ALL.len() as u64, Metric::ALL.len() as u64, Cause::ALL.len() as u64];
-
-fn nanoseconds(time: Duration) -> u64 {
-    u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
-}
 
 fn put(out: &mut Vec<u8>, mut number: u64) {
     while number >= 0x80 {

@@ -58,7 +58,7 @@ use self::text::Stamp;
 use self::timers::{Kind, Timers};
 use crate::generator::random::{Random, mix};
 use crate::generator::{
-    Arrival, Arrivals, Cause, ClientId, Counter, End, ShardInfo, Turn, Workload,
+    Arrival, Cause, ClientArrivals, ClientId, Counter, End, ShardInfo, Turn, Workload,
 };
 
 /// Requests of one client that wait for answers: what the server allows.
@@ -142,7 +142,7 @@ pub struct Chat {
     clients: Vec<Client>,
     timers: Timers,
     /// Clients that are still to come for the first time.
-    connects: Option<Arrivals>,
+    connects: ClientArrivals,
     stage: Stage,
     /// Own clients that were welcomed at least once.
     known: u32,
@@ -176,10 +176,9 @@ impl Chat {
     pub fn new(plan: Arc<ChatPlan>, info: ShardInfo, findings: Findings) -> Self {
         let mut clients = Vec::new();
         clients.resize_with(info.count() as usize, Client::default);
-        let (shard, shards) = (info.shard as usize, info.shards as usize);
         Self {
             cast: Cast::new(plan.manners.clone(), plan.run, info),
-            connects: Some(Arrivals::new(plan.connects, info.seed, shard, shards)),
+            connects: ClientArrivals::new(plan.connects, &info, info.clients),
             plan,
             info,
             findings,
@@ -208,25 +207,16 @@ impl Chat {
 
     /// Place in the table of a client of this shard.
     fn place(&self, client: ClientId) -> usize {
-        (client.0 / self.info.shards) as usize
+        self.info.place(client)
     }
 
     fn client(&self, place: usize) -> ClientId {
-        ClientId(place as u32 * self.info.shards + self.info.shard)
+        self.info.client(place as u32)
     }
 
     fn connect_due(&mut self, turn: &mut dyn Turn) {
-        while let Some(arrivals) = &mut self.connects {
-            let (number, moment) = arrivals.peek();
-            let intended = turn.start() + moment;
-            if number >= u64::from(self.info.clients) {
-                self.connects = None;
-            } else if turn.now() < intended {
-                return;
-            } else {
-                arrivals.take();
-                self.connect(turn, ClientId(number as u32), intended);
-            }
+        while let Some((client, intended)) = self.connects.take_due(turn.start(), turn.now()) {
+            self.connect(turn, client, intended);
         }
     }
 
@@ -291,8 +281,8 @@ impl Workload for Chat {
             self.fire(turn, timer);
         }
         self.advance(turn);
-        let arrivals = self.connects.as_ref().map(|arrivals| turn.start() + arrivals.peek().1);
-        let moments = [arrivals, self.timers.next(), self.next_advance(turn.now())];
+        let moments =
+            [self.connects.next(turn.start()), self.timers.next(), self.next_advance(turn.now())];
         moments.into_iter().flatten().min()
     }
 

@@ -281,7 +281,7 @@ impl Chat {
 }
 
 pub(super) fn nanoseconds(at: Instant, start: Instant) -> u64 {
-    u64::try_from(at.saturating_duration_since(start).as_nanos()).unwrap_or(u64::MAX)
+    crate::generator::sample::nanoseconds(at.saturating_duration_since(start))
 }
 
 pub(super) fn since(ns: u64, start: Instant, now: Instant) -> Duration {

@@ -57,7 +57,8 @@ impl Chat {
         let now = turn.now();
         match &self.stage {
             Stage::Coming
-                if self.connects.is_none() && self.known as usize == self.clients.len() =>
+                if self.connects.next(turn.start()).is_none()
+                    && self.known as usize == self.clients.len() =>
             {
                 self.begin_creating(turn);
             }
@@ -207,11 +208,7 @@ impl Chat {
                 self.stage = Stage::Draining(messages);
                 return;
             }
-            let intended = began + moment;
-            if turn.now() < intended {
-                return;
-            }
-            let (number, _) = messages.take();
+            let Some((number, intended)) = messages.take_due(began, turn.now()) else { return };
             turn.count(Counter::Intended, 1);
             turn.act(intended);
             self.unsettled += 1;
