@@ -33,7 +33,8 @@ pub const LISTENERS_MAX: usize = 256;
 pub const REARMS_PER_BUFFER: usize = 16;
 
 /// Bytes that one receive takes at most, so that one connection cannot eat all buffers at once
-/// (where the kernel lets a multishot receive be capped). Above 16 KiB, so that the largest message body and its frame's header come in one piece.
+/// (where the kernel lets a multishot receive be capped). Above 16 KiB, so that the largest message
+/// body and its frame's header come in one piece.
 pub const RECEIVE_BYTES_MAX: u32 = 32 * 1024;
 
 /// Kernel worker threads of one ring, for the few operations that cannot be done inline (shutdown).

@@ -37,6 +37,14 @@ impl Faulty {
         let config = Config { workers: 2, ..Config::default() };
         Router::start(config, self.clone()).await.unwrap()
     }
+
+    /// A router, and an edge at which alice has a session, 1.
+    async fn start_with_alice(&self) -> (Router, Edge) {
+        let router = self.start().await;
+        let mut edge = Edge::connect(&router).await;
+        edge.register(1, "alice", "phone", "").await;
+        (router, edge)
+    }
 }
 
 impl Store for Faulty {
@@ -158,9 +166,7 @@ fn failed_recoveries(router: &Router) -> f64 {
 async fn what_cannot_be_read_fails_alone() {
     let dir = tempfile::tempdir().unwrap();
     let store = Faulty::open(dir.path());
-    let router = store.start().await;
-    let mut edge = Edge::connect(&router).await;
-    edge.register(1, "alice", "phone", "").await;
+    let (router, mut edge) = store.start_with_alice().await;
     let mut convs = Vec::new();
     for (number, peer) in ["bob", "carol"].into_iter().enumerate() {
         let ack = edge.ack(1, "alice", send_to(peer, &uuid_v7(number as u8), "hi")).await;
@@ -168,9 +174,7 @@ async fn what_cannot_be_read_fails_alone() {
     }
     router.shutdown().await;
     *store.corrupt.lock().unwrap() = id::parse(&convs[0]).map(ConvId);
-    let router = store.start().await;
-    let mut edge = Edge::connect(&router).await;
-    edge.register(1, "alice", "phone", "").await;
+    let (router, mut edge) = store.start_with_alice().await;
     let v1::Body::Error(error) = edge.ask(1, "alice", send(&convs[0], &uuid_v7(7), "hi")).await
     else {
         panic!("it is not read")
@@ -185,9 +189,7 @@ async fn what_cannot_be_read_fails_alone() {
 async fn a_router_whose_store_can_write_no_more_does_not_wait_for_it_to_stop() {
     let dir = tempfile::tempdir().unwrap();
     let store = Faulty::open(dir.path());
-    let router = store.start().await;
-    let mut edge = Edge::connect(&router).await;
-    edge.register(1, "alice", "phone", "").await;
+    let (router, mut edge) = store.start_with_alice().await;
     store.ended.store(true, Relaxed);
     let ack = edge.ack(1, "alice", send_to("bob", &uuid_v7(1), "hi")).await;
     assert_eq!(ack.seq, 2);
@@ -200,9 +202,7 @@ async fn a_router_whose_store_can_write_no_more_does_not_wait_for_it_to_stop() {
 async fn lists_that_a_start_could_not_bring_up_to_date_are_counted_and_done_by_the_next() {
     let dir = tempfile::tempdir().unwrap();
     let store = Faulty::open(dir.path());
-    let router = store.start().await;
-    let mut edge = Edge::connect(&router).await;
-    edge.register(1, "alice", "phone", "").await;
+    let (router, mut edge) = store.start_with_alice().await;
     store.ended.store(true, Relaxed);
     let ack = edge.ack(1, "alice", send_to("bob", &uuid_v7(1), "hi")).await;
     let conv = id::parse(&ack.conv).map(ConvId);
