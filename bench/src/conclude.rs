@@ -64,10 +64,16 @@ fn memory_figures(record: &RunRecord, figures: &mut BTreeMap<String, f64>) {
 }
 
 /// The generator's and the server's part. Where both are on this host each socket's share of the
-/// slab is the measured one of the generator's end and the rest; unmeasured, a half.
+/// slab is the measured one of the generator's end and the rest; unmeasured, a half. With a
+/// generator on other hosts each side has its own.
 fn sides(plan: &RunPlan, record: &RunRecord, own_end: Option<EndBytes>) -> (Side, Option<Side>) {
     let [before, full, ..] = record.kernel;
     let growth = KernelGrowth::between(before, full, record.open_max);
+    if let Some(theirs) = record.client_growth {
+        let client = record.client.side(theirs, theirs.slab_bytes, false);
+        let server = record.server.as_ref();
+        return (client, server.map(|server| server.side(growth, growth.slab_bytes, false)));
+    }
     let Some(readings) = &record.server else {
         return (record.client.side(growth, growth.slab_bytes, false), None);
     };

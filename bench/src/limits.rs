@@ -73,6 +73,12 @@ pub const ECHO_CONNECT_RATE: f64 = 5_000.0;
 /// How often a shard looks whether the others are ready.
 pub const GATE_POLL: Duration = Duration::from_millis(10);
 
+/// Shards of one worker of a run.
+pub const SHARDS_MAX: u32 = 4_096;
+
+/// From the end of a worker's last shard to its last word.
+pub const WORKER_END_MAX: Duration = Duration::from_secs(10);
+
 // A shard's table must fit where descriptors are 20,000.
 const _: () = assert!(CLIENTS_PER_SHARD + SPARE_SLOTS < 20_000);
 // A heartbeat's precision must be small beside the shortest heartbeat that makes sense.

@@ -10,7 +10,12 @@ use cli::Exit;
 
 #[derive(Parser)]
 #[command(version, about = "Load and measurements for Throng, and for any WebSocket server")]
+#[command(args_conflicts_with_subcommands = true)]
 struct Arguments {
+    /// Make the connections of a flood that another throng-bench coordinates
+    /// (flood --coordinator), then end
+    #[arg(long, value_name = "HOST:PORT")]
+    worker: Option<String>,
     /// Without one: a half-minute tour with a gateway of its own
     #[command(subcommand)]
     command: Option<Command>,
@@ -40,18 +45,19 @@ fn main() -> ExitCode {
             return exit.into();
         }
     };
-    let ended = match arguments.command {
-        None => cli::tour::main(),
-        Some(Command::Flood(flood)) => cli::flood::main(&flood),
-        Some(Command::Echo(echo)) => cli::echo::main(&echo),
-        Some(Command::Chat(chat)) => cli::chat::main(&chat),
-        Some(Command::Fanout(fanout)) => cli::fanout::main(&fanout),
-        Some(Command::Storm(storm)) => cli::storm::main(&storm),
-        Some(Command::Idle(idle)) => cli::idle::main(idle),
-        Some(Command::Durable(durable)) => cli::durable::main(durable),
-        Some(Command::Peers(peers)) => cli::peers::main(peers),
-        Some(Command::Compare(compare)) => cli::compare::main(&compare),
-        Some(Command::Report(report)) => cli::report::main(&report),
+    let ended = match (arguments.worker, arguments.command) {
+        (Some(coordinator), _) => cli::coordinate::worker(&coordinator),
+        (None, None) => cli::tour::main(),
+        (None, Some(Command::Flood(flood))) => cli::flood::main(&flood),
+        (None, Some(Command::Echo(echo))) => cli::echo::main(&echo),
+        (None, Some(Command::Chat(chat))) => cli::chat::main(&chat),
+        (None, Some(Command::Fanout(fanout))) => cli::fanout::main(&fanout),
+        (None, Some(Command::Storm(storm))) => cli::storm::main(&storm),
+        (None, Some(Command::Idle(idle))) => cli::idle::main(idle),
+        (None, Some(Command::Durable(durable))) => cli::durable::main(durable),
+        (None, Some(Command::Peers(peers))) => cli::peers::main(peers),
+        (None, Some(Command::Compare(compare))) => cli::compare::main(&compare),
+        (None, Some(Command::Report(report))) => cli::report::main(&report),
     };
     match ended {
         Ok(exit) => exit.into(),

@@ -4,7 +4,8 @@
 
 mod support;
 
-use std::process::{Command, Output};
+use std::io::{BufRead, BufReader};
+use std::process::{Child, ChildStdout, Command, Output, Stdio};
 
 use serde_json::Value;
 use support::real::{Scripted, echo};
@@ -122,4 +123,81 @@ fn a_result_has_what_scripts_rely_on() {
     // Piped: a line for each second.
     let lines = String::from_utf8_lossy(&output.stdout).into_owned();
     assert!(lines.lines().any(|line| line.trim_start().starts_with("1 s  open 4")), "{lines}");
+}
+
+/// A coordinator and its address, which is in the line that it prints first.
+fn coordinator(arguments: &[&str]) -> (Child, BufReader<ChildStdout>, String) {
+    let mut child = Command::new(PROGRAM)
+        .args(arguments)
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(child.stdout.take().unwrap());
+    let mut line = String::new();
+    lines.read_line(&mut line).unwrap();
+    let address = line.trim().rsplit(' ').next().unwrap().to_owned();
+    (child, lines, address)
+}
+
+#[test]
+fn two_workers_and_their_coordinator_make_one_flood() {
+    let server = Scripted::start(echo);
+    let json = tempfile::NamedTempFile::new().unwrap();
+    let path = json.path().to_str().unwrap();
+    let (mut coordinating, lines, address) = coordinator(&[
+        "flood",
+        "--url",
+        &server.url(),
+        "--connections",
+        "7",
+        "--hold",
+        "1500ms",
+        "-q",
+        "--lateness-max",
+        "10s",
+        "--coordinator",
+        "127.0.0.1:0",
+        "--workers",
+        "2",
+        "--json",
+        path,
+    ]);
+    let worker = || Command::new(PROGRAM).args(["--worker", &address]).spawn().unwrap();
+    let mut workers = [worker(), worker()];
+    let text = std::io::read_to_string(lines).unwrap();
+    assert!(coordinating.wait().unwrap().success(), "{text}");
+    for worker in &mut workers {
+        assert!(worker.wait().unwrap().success());
+    }
+    let result = json_of(json.path());
+    assert_eq!(result["valid"], true, "{result}");
+    assert_eq!((&result["established"], &result["plan"]["workers"]), (&7.into(), &2.into()));
+    let pids = result["client"]["pids"].as_array().unwrap();
+    assert_eq!(pids.len(), 2, "{pids:?}");
+    assert!(result["client"]["cpu_seconds"].as_f64().unwrap() > 0.0);
+}
+
+#[test]
+fn a_coordinator_whose_worker_refuses_says_why_and_both_exit_with_69() {
+    let (coordinating, lines, address) = coordinator(&[
+        "flood",
+        "--url",
+        "ws://127.0.0.1:1/",
+        "--connections",
+        "3000000",
+        "--shards",
+        "1",
+        "-q",
+        "--coordinator",
+        "127.0.0.1:0",
+        "--workers",
+        "1",
+    ]);
+    assert_eq!(exit(&["--worker", &address]), 69);
+    drop(lines);
+    let ended = coordinating.wait_with_output().unwrap();
+    assert_eq!(ended.status.code(), Some(69));
+    let said = String::from_utf8_lossy(&ended.stderr);
+    assert!(said.contains("refuses") && said.contains("FAIL"), "{said}");
 }

@@ -135,7 +135,7 @@ impl TalkArguments {
             ("text_bytes".to_owned(), json!(self.text_bytes)),
             ("encoding".to_owned(), json!(self.encoding.name())),
             ("receipts".to_owned(), json!(self.receipts)),
-            ("connect_rate".to_owned(), json!(format!("{:?}", self.connect_rate))),
+            ("connect_rate".to_owned(), json!(self.connect_rate.to_string())),
             ("setup_s".to_owned(), json!(self.setup.as_secs_f64())),
             ("drain_s".to_owned(), json!(self.drain.as_secs_f64())),
         ])
@@ -243,7 +243,7 @@ impl ChatArguments {
         parameters.extend([
             ("users".to_owned(), json!(self.users)),
             ("devices".to_owned(), json!(self.devices)),
-            ("rate".to_owned(), json!(format!("{:?}", self.rate))),
+            ("rate".to_owned(), json!(self.rate.to_string())),
             ("secs".to_owned(), json!(self.secs.as_secs_f64())),
             ("direct".to_owned(), json!(self.direct)),
             ("groups".to_owned(), json!(manners.sizes.to_string())),

@@ -81,7 +81,7 @@ impl EchoArguments {
             ("size".to_owned(), json!(self.size)),
             ("depth".to_owned(), json!(echo.depth)),
             ("secs".to_owned(), json!(self.secs)),
-            ("rate".to_owned(), json!(self.rate.map(|rate| format!("{rate:?}")))),
+            ("rate".to_owned(), json!(self.rate.map(|rate| rate.to_string()))),
         ]);
         let errand =
             Errand { kind: "echo", calibrates: false, plan, arrival: self.rate, parameters };

@@ -50,7 +50,7 @@ impl FanoutArguments {
         let mut parameters = self.talk.parameters();
         parameters.extend([
             ("sizes".to_owned(), json!(self.sizes)),
-            ("rate".to_owned(), json!(format!("{:?}", self.rate))),
+            ("rate".to_owned(), json!(self.rate.to_string())),
             ("secs".to_owned(), json!(seconds)),
         ]);
         measure("fanout", arguments, plan, &[], parameters, |record| {

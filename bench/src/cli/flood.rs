@@ -1,16 +1,18 @@
 //! `throng-bench flood`: many connections, opened on a schedule and held.
 
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use clap::Args;
 use serde_json::json;
 use throng_bench::generator::arrival::parse_duration;
-use throng_bench::generator::run::RunRecord;
+use throng_bench::generator::run::{RunRecord, shards_for};
 use throng_bench::generator::{Arrival, Counter, Metric};
 use throng_bench::outcome::{Outcome, Threshold};
 use throng_bench::workload::flood::{Flood, FloodPlan, Shares};
 
+use super::coordinate::{coordinated, gather};
 use super::run::{Errand, RunArguments, execute};
 use super::search::{self, Objective, Quantity};
 use super::{Exit, Failure};
@@ -53,6 +55,12 @@ pub(crate) struct FloodArguments {
     /// Find the highest value that keeps the objective
     #[arg(long, value_enum)]
     search: Option<Quantity>,
+    /// Listen here for workers, which make the connections: throng-bench --worker HOST:PORT
+    #[arg(long, value_name = "ADDRESS:PORT", conflicts_with = "search")]
+    coordinator: Option<SocketAddr>,
+    /// How many workers are waited for
+    #[arg(long, default_value_t = 2, requires = "coordinator")]
+    workers: u32,
 }
 
 fn life(text: &str) -> Result<Duration, String> {
@@ -87,16 +95,19 @@ impl FloodArguments {
         Ok(Shares { silent, slow, half_open })
     }
 
-    /// Makes one flood.
-    pub(crate) fn measure(&self) -> Result<Outcome, Failure> {
+    /// What every process of a flood of `workers` needs: run arguments, the errand and its workload.
+    pub(super) fn prepare(
+        &self,
+        workers: u32,
+    ) -> Result<(RunArguments, Errand, FloodPlan), Failure> {
         let (hold, _) = self.hold()?;
-        let thresholds = self.run.thresholds("flood", &FIGURES)?;
         let mut arguments = self.run.clone();
         arguments.heartbeat = arguments.heartbeat.or(Some(HEARTBEAT));
         let last = self.rate.moment(self.connections.into());
         let duration = last.saturating_mul(2).saturating_add(hold + SLACK);
         let mut plan = arguments.plan(self.connections, duration, Metric::Establish)?;
         (plan.cold, plan.open_loop) = (true, true);
+        plan.shards = plan.shards.or(Some(shards_for(self.connections.div_ceil(workers.max(1)))));
         let flood = FloodPlan {
             arrival: self.rate,
             greeting: arguments.greeting(),
@@ -106,12 +117,13 @@ impl FloodArguments {
         };
         let parameters = BTreeMap::from([
             ("connections".to_owned(), json!(self.connections)),
-            ("rate".to_owned(), json!(format!("{:?}", self.rate))),
+            ("rate".to_owned(), json!(self.rate.to_string())),
             ("hold_s".to_owned(), json!(hold.as_secs_f64())),
             ("life_s".to_owned(), json!(self.life.map(|life| life.as_secs_f64()))),
             ("silent".to_owned(), json!(self.silent)),
             ("slow".to_owned(), json!(self.slow)),
             ("half_open".to_owned(), json!(self.half_open)),
+            ("workers".to_owned(), json!(self.coordinator.map_or(0, |_| self.workers))),
         ]);
         let errand = Errand {
             kind: "flood",
@@ -120,9 +132,22 @@ impl FloodArguments {
             arrival: Some(self.rate),
             parameters,
         };
-        let make = move |info| Flood::new(flood.clone(), info, Instant::now());
+        Ok((arguments, errand, flood))
+    }
+
+    /// Makes one flood.
+    pub(crate) fn measure(&self) -> Result<Outcome, Failure> {
+        let thresholds = self.run.thresholds("flood", &FIGURES)?;
         let connections = u64::from(self.connections);
-        execute(&arguments, errand, &thresholds, make, |record| figures(record, connections))
+        let figures = |record: &mut RunRecord| figures(record, connections);
+        if let Some(address) = self.coordinator {
+            let (arguments, errand, _) = self.prepare(self.workers)?;
+            let team = gather(address, self.workers, &arguments)?;
+            return coordinated(team, &arguments, errand, &thresholds, figures);
+        }
+        let (arguments, errand, flood) = self.prepare(1)?;
+        let make = move |info| Flood::new(flood.clone(), info, Instant::now());
+        execute(&arguments, errand, &thresholds, make, figures)
     }
 }
 

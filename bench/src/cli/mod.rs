@@ -3,6 +3,7 @@
 
 pub(crate) mod chat;
 pub(crate) mod compare;
+pub(crate) mod coordinate;
 pub(crate) mod durable;
 pub(crate) mod echo;
 pub(crate) mod fanout;

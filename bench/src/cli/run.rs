@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use throng_bench::conclude::{Circumstances, conclude};
 use throng_bench::generator::address::{Destination, loopback_sources, parse_sources};
 use throng_bench::generator::arrival::parse_duration;
-use throng_bench::generator::run::{RunPlan, RunRecord, run_with};
+use throng_bench::generator::run::{RunError, RunPlan, RunRecord, run_with};
 use throng_bench::generator::{Arrival, Beat, Heartbeat, Metric, ShardInfo, Target, Workload};
 use throng_bench::measure::calibrate;
 use throng_bench::measure::kernel::Counters;
@@ -267,29 +267,36 @@ fn parse_header(text: &str) -> Result<(String, String), Failure> {
     fits.then(|| (name.trim().to_owned(), value.trim().to_owned())).ok_or_else(wrong)
 }
 
-/// Says what the host lacks for a run. An error if it cannot be made, unless forced.
-fn check_host(plan: &RunPlan, arguments: &RunArguments) -> Result<(), Failure> {
+/// Says what the host lacks for this process's part of a run. An error if it cannot be made, unless
+/// forced.
+pub(crate) fn check_host(
+    plan: &RunPlan,
+    arguments: &RunArguments,
+    clients: u32,
+) -> Result<(), Failure> {
     let is_here =
         |plan: &RunPlan| plan.target.destinations.iter().all(|to| to.address.ip().is_loopback());
     let needs = Needs {
-        connections: plan.clients.into(),
+        connections: clients.into(),
         tuples: plan.target.tuples() as u64,
         shards: plan.shards_here().into(),
         server_here: is_here(plan),
     };
     let mut out = io::stdout();
-    let mut fails = false;
+    let mut lacks = Vec::new();
     for check in preflight::check(&needs, &HostFacts::read()) {
-        fails |= check.severity == Severity::Failure;
-        if !arguments.quiet || check.severity > Severity::Fine {
+        if check.severity == Severity::Failure && !arguments.force {
+            lacks.push(check.to_string());
+        } else if !arguments.quiet || check.severity > Severity::Fine {
             writeln!(out, "{check}")?;
         }
     }
-    if fails && !arguments.force {
-        let message = "this host has too little for the run (see above); --force runs it anyway";
-        return Err(Failure::Environment(message.to_owned()));
+    if lacks.is_empty() {
+        return Ok(());
     }
-    Ok(())
+    let lacks = lacks.join("\n");
+    let message = "this host has too little for the run; --force runs it anyway";
+    Err(Failure::Environment(format!("{message}\n{lacks}")))
 }
 
 /// Makes a run and its result. `figures`: those of this kind, from the record, to which it may add
@@ -301,14 +308,26 @@ pub(crate) fn execute<W: Workload + 'static>(
     make: impl Fn(ShardInfo) -> W + Send + Sync + 'static,
     figures: impl FnOnce(&mut RunRecord) -> BTreeMap<String, f64>,
 ) -> Result<Outcome, Failure> {
+    check_host(&errand.plan, arguments, errand.plan.clients)?;
+    let run = |plan: &RunPlan, live: &mut Live| run_with(plan, make, live);
+    conduct(arguments, errand, thresholds, run, figures)
+}
+
+/// The same with somebody else's shards: `run` makes the record.
+pub(crate) fn conduct(
+    arguments: &RunArguments,
+    errand: Errand,
+    thresholds: &[Threshold],
+    run: impl FnOnce(&RunPlan, &mut Live) -> Result<RunRecord, RunError>,
+    figures: impl FnOnce(&mut RunRecord) -> BTreeMap<String, f64>,
+) -> Result<Outcome, Failure> {
     let Errand { kind, plan, arrival, parameters, calibrates } = errand;
-    check_host(&plan, arguments)?;
     // Without root the slab cannot be read, and half of nothing is nothing.
     let own_end = if calibrates { calibrate::measure().ok() } else { None };
     let counters_before = Counters::read();
     let mut live = Live::new(plan.main_metric, arrival, arguments.quiet, interrupt::flag());
-    let mut record = run_with(&plan, make, &mut live)
-        .map_err(|error| Failure::Environment(error.to_string()))?;
+    let mut record =
+        run(&plan, &mut live).map_err(|error| Failure::Environment(error.to_string()))?;
     live.finish();
     let figures = figures(&mut record);
     let mut all = arguments.parameters(&plan);

@@ -138,12 +138,12 @@ pub(crate) fn main(storm: &StormArguments) -> Result<Exit, Failure> {
     let seconds = |span: Duration| json!(span.as_secs_f64());
     let parameters = BTreeMap::from([
         ("connections".to_owned(), json!(storm.connections)),
-        ("rate".to_owned(), json!(format!("{:?}", storm.rate))),
+        ("rate".to_owned(), json!(storm.rate.to_string())),
         ("share".to_owned(), json!(storm.share)),
         ("within_s".to_owned(), seconds(storm.within)),
         ("before_s".to_owned(), seconds(storm.before)),
         ("after_s".to_owned(), seconds(storm.after)),
-        ("pings".to_owned(), json!(format!("{:?}", storm.pings))),
+        ("pings".to_owned(), json!(storm.pings.to_string())),
     ]);
     let arrival = Some(storm.rate);
     let errand = Errand { kind: "storm", plan: of_run, arrival, parameters, calibrates: false };

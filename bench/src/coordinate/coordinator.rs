@@ -1,15 +1,17 @@
-//! The coordinator's end: gathers workers, gives them one start, collects their samples.
+//! The coordinator's end: gathers workers, gives them their parts and one start, hears their shards.
 
 use std::io;
 use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::mpsc::{SyncSender, sync_channel};
 use std::time::{Duration, Instant};
 
 use super::clock::ClockOffset;
 use super::message::Link;
-use super::{ClockProbe, CoordinateError, Finish, Message, PROBES, write_message};
-use crate::generator::Sample;
+use super::workers::{Member, Workers};
+use super::{ClockProbe, CoordinateError, Finish, Message, PROBES};
+use crate::generator::run::News;
 use crate::host::Host;
+use crate::limits::SHARDS_MAX;
 
 /// How long a worker may take for an answer while a run is set up.
 const ANSWER_DEADLINE: Duration = Duration::from_secs(30);
@@ -35,7 +37,7 @@ pub struct Coordinator {
 
 /// Workers that came, with their clocks.
 #[derive(Debug)]
-pub struct Crew {
+pub struct Team {
     workers: Vec<Worker>,
     epoch: Instant,
 }
@@ -48,39 +50,14 @@ struct Worker {
     shards: u32,
 }
 
-/// A run under way.
-#[derive(Debug)]
-pub struct Running {
-    /// The common start.
-    pub at: Instant,
-    reports: Receiver<Report>,
-    streams: Vec<TcpStream>,
-}
-
 /// What came of a worker.
 #[derive(Debug)]
-pub enum Report {
-    /// One interval of one of its shards.
-    Sample {
-        /// Which worker.
-        worker: usize,
-        /// What it saw.
-        sample: Box<Sample>,
-    },
+pub(super) enum Report {
+    News(Box<News>),
     /// It is through.
-    Done {
-        /// Which worker.
-        worker: usize,
-        /// What its side cost.
-        finish: Box<Finish>,
-    },
+    Done(Box<Finish>),
     /// It is lost: the run is not valid.
-    Lost {
-        /// Which worker.
-        worker: usize,
-        /// Why.
-        error: CoordinateError,
-    },
+    Lost(CoordinateError),
 }
 
 impl Coordinator {
@@ -111,7 +88,7 @@ impl Coordinator {
         wanted: usize,
         patience: Duration,
         mut came: impl FnMut(&str, &Host),
-    ) -> Result<Crew, CoordinateError> {
+    ) -> Result<Team, CoordinateError> {
         let deadline = Instant::now() + patience;
         let mut workers = Vec::new();
         while workers.len() < wanted {
@@ -132,7 +109,7 @@ impl Coordinator {
                 }
             }
         }
-        Ok(Crew { workers, epoch: self.epoch })
+        Ok(Team { workers, epoch: self.epoch })
     }
 }
 
@@ -183,13 +160,26 @@ impl Worker {
     }
 }
 
-impl Crew {
-    /// Hosts of the workers, and how far their clocks may be off.
-    pub fn hosts(&self) -> impl Iterator<Item = (&Host, Duration)> {
-        self.workers.iter().map(|worker| (&worker.host, worker.clock.error))
+impl Team {
+    /// How far the workers' clocks may be off, at most.
+    #[must_use]
+    pub fn clock_error(&self) -> Duration {
+        self.workers.iter().map(|worker| worker.clock.error).max().unwrap_or_default()
     }
 
-    /// Gives the job out and waits until every worker is ready. Answers with the run's shards.
+    /// How many of the workers are on this host, by their addresses.
+    #[must_use]
+    pub fn here(&self) -> usize {
+        let is_here = |worker: &&Worker| {
+            let (ours, theirs) = (worker.link.stream.local_addr(), worker.link.stream.peer_addr());
+            matches!((ours, theirs), (Ok(ours), Ok(theirs)) if ours.ip() == theirs.ip()
+                || theirs.ip().is_loopback())
+        };
+        self.workers.iter().filter(is_here).count()
+    }
+
+    /// Gives the job out and waits until every worker has set up its part. Answers with the run's
+    /// shards.
     ///
     /// # Errors
     /// A worker refuses or is gone; the others are told to stop.
@@ -209,73 +199,66 @@ impl Crew {
             let arguments = arguments.to_vec();
             worker.link.say(&Message::Job { arguments, worker: number, workers })?;
         }
-        let mut shards = 0;
+        let mut shards = 0_u32;
         for worker in &mut self.workers {
             match worker.link.hear()? {
-                Message::Ready { shards: theirs } => worker.shards = theirs,
-                Message::Refused { why } => {
-                    return Err(CoordinateError::Refused { peer: worker.link.peer.clone(), why });
-                }
-                other => return Err(worker.link.out_of_turn(&other)),
+                Message::Able { shards: theirs } => worker.shards = theirs.min(SHARDS_MAX),
+                other => return Err(worker.link.refused(other)),
             }
             shards += worker.shards;
+        }
+        let mut first_shard = 0;
+        for worker in &mut self.workers {
+            worker.link.say(&Message::Part { first_shard, shards })?;
+            first_shard += worker.shards;
+        }
+        for worker in &mut self.workers {
+            match worker.link.hear()? {
+                Message::Ready => {}
+                other => return Err(worker.link.refused(other)),
+            }
         }
         Ok(shards)
     }
 
-    /// Gives every worker the same moment to start.
+    /// Gives every worker the same moment to start: those at work, and the moment.
     ///
     /// # Errors
     /// A worker is gone.
-    pub fn start(mut self) -> Result<Running, CoordinateError> {
+    pub fn start(mut self) -> Result<(Workers, Instant), CoordinateError> {
         let at = Instant::now() + START_LEAD;
-        let shards = self.workers.iter().map(|worker| worker.shards).sum();
-        let mut first_shard = 0;
         for worker in &mut self.workers {
             let at_clock_ns = worker.clock.theirs_ns(at.duration_since(self.epoch));
-            worker.link.say(&Message::Start { at_clock_ns, first_shard, shards })?;
-            first_shard += worker.shards;
+            worker.link.say(&Message::Start { at_clock_ns })?;
         }
+        let all_elsewhere = self.here() == 0;
         let (sender, reports) = sync_channel(REPORTS_MAX);
-        let mut streams = Vec::new();
+        let mut members = Vec::new();
         for (number, worker) in self.workers.into_iter().enumerate() {
             let timed = worker.link.stream.set_read_timeout(Some(SILENCE_MAX));
             let stream = timed.and_then(|()| worker.link.stream.try_clone());
-            streams.push(stream.map_err(|source| worker.link.broken(source))?);
+            let stream = stream.map_err(|source| worker.link.broken(source))?;
+            members.push(Member::new(stream, worker.shards));
             let sender = sender.clone();
-            std::thread::spawn(move || listen(worker, number, &sender));
+            std::thread::spawn(move || listen(worker.link, number, &sender));
         }
-        Ok(Running { at, reports, streams })
+        Ok((Workers::new(members, reports, all_elsewhere), at))
     }
 }
 
 /// Passes on what a worker reports until its end.
-fn listen(mut worker: Worker, number: usize, sender: &SyncSender<Report>) {
+fn listen(mut link: Link, number: usize, sender: &SyncSender<(usize, Report)>) {
     loop {
-        let report = match worker.link.hear() {
-            Ok(Message::Sample(sample)) => Report::Sample { worker: number, sample },
-            Ok(Message::Done { finish }) => Report::Done { worker: number, finish },
-            Ok(other) => Report::Lost { worker: number, error: worker.link.out_of_turn(&other) },
-            Err(error) => Report::Lost { worker: number, error },
+        let report = match link.hear() {
+            Ok(Message::News(news)) => Report::News(news),
+            Ok(Message::Done { finish }) => Report::Done(finish),
+            Ok(Message::Alive) => continue,
+            Ok(other) => Report::Lost(link.out_of_turn(&other)),
+            Err(error) => Report::Lost(error),
         };
-        let last = !matches!(report, Report::Sample { .. });
-        if sender.send(report).is_err() || last {
+        let last = !matches!(report, Report::News(_));
+        if sender.send((number, report)).is_err() || last {
             return;
-        }
-    }
-}
-
-impl Running {
-    /// The next report, `None` after the last of all workers, or if none came in `patience`.
-    #[must_use]
-    pub fn next(&self, patience: Duration) -> Option<Report> {
-        self.reports.recv_timeout(patience).ok()
-    }
-
-    /// Asks every worker to end early and report.
-    pub fn stop(&mut self) {
-        for stream in &mut self.streams {
-            let _ = write_message(stream, &Message::Stop); // one that is gone has ended
         }
     }
 }

@@ -1,5 +1,6 @@
 //! What coordinator and workers say: frames of a 4-byte big-endian length, a byte for the kind, and
-//! JSON, or for a sample its own compact form.
+//! JSON; news have 2 bytes for the length of their stage, the stage as JSON, and the sample in its
+//! own compact form.
 
 use std::io::{self, Read, Write};
 use std::net::TcpStream;
@@ -8,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::CoordinateError;
 use crate::generator::Sample;
+use crate::generator::run::{News, Stage};
 use crate::host::Host;
 use crate::measure::{KernelGrowth, Readings};
 
@@ -15,7 +17,7 @@ use crate::measure::{KernelGrowth, Readings};
 const FRAME_BYTES_MAX: usize = 4 << 20;
 
 const KIND_CONTROL: u8 = 0;
-const KIND_SAMPLE: u8 = 1;
+const KIND_NEWS: u8 = 1;
 
 /// One message.
 #[derive(Debug, Serialize, Deserialize)]
@@ -44,7 +46,7 @@ pub enum Message {
         workers: u32,
     },
     /// The worker can, with so many shards.
-    Ready {
+    Able {
         /// Shards of this worker.
         shards: u32,
     },
@@ -53,20 +55,27 @@ pub enum Message {
         /// Why, for people.
         why: String,
     },
-    /// Begin.
-    Start {
-        /// The moment, in the worker's clock.
-        at_clock_ns: u64,
+    /// Which part of the run is the worker's: to set up.
+    Part {
         /// Number of the worker's first shard in the run.
         first_shard: u32,
         /// Shards of the run.
         shards: u32,
     },
+    /// All of the worker's shards wait for the start.
+    Ready,
+    /// Begin.
+    Start {
+        /// The moment, in the worker's clock.
+        at_clock_ns: u64,
+    },
     /// End early.
     Stop,
-    /// What one interval saw.
+    /// What a shard says.
     #[serde(skip)]
-    Sample(Box<Sample>),
+    News(Box<News>),
+    /// The worker has nothing to tell, and is there.
+    Alive,
     /// The worker is through.
     Done {
         /// What its side cost.
@@ -81,10 +90,6 @@ pub struct Finish {
     pub readings: Readings,
     /// What its host's kernel memory grew by.
     pub growth: KernelGrowth,
-    /// Reasons why the worker's part is not valid.
-    pub invalid: Vec<String>,
-    /// What limited it.
-    pub findings: Vec<String>,
 }
 
 /// One end of the connection between a coordinator and a worker.
@@ -107,6 +112,14 @@ impl Link {
         CoordinateError::Io { peer: self.peer.clone(), source }
     }
 
+    /// The error of an answer that is not the hoped-for one.
+    pub(super) fn refused(&self, message: Message) -> CoordinateError {
+        match message {
+            Message::Refused { why } => CoordinateError::Refused { peer: self.peer.clone(), why },
+            other => self.out_of_turn(&other),
+        }
+    }
+
     pub(super) fn out_of_turn(&self, message: &Message) -> CoordinateError {
         CoordinateError::OutOfTurn { peer: self.peer.clone(), said: format!("{message:?}") }
     }
@@ -118,9 +131,12 @@ impl Link {
 /// Those of the connection; a message that is too long.
 pub fn write_message(to: &mut impl Write, message: &Message) -> io::Result<()> {
     let mut frame = vec![0; 5];
-    if let Message::Sample(sample) = message {
-        frame[4] = KIND_SAMPLE;
-        sample.encode(&mut frame);
+    if let Message::News(news) = message {
+        frame[4] = KIND_NEWS;
+        let stage = serde_json::to_vec(&news.stage)?;
+        frame.extend(u16::try_from(stage.len()).map_err(io::Error::other)?.to_be_bytes());
+        frame.extend(stage);
+        news.sample.encode(&mut frame);
     } else {
         frame[4] = KIND_CONTROL;
         serde_json::to_writer(&mut frame, message)?;
@@ -153,12 +169,18 @@ pub fn read_message(from: &mut impl Read) -> io::Result<Message> {
     }
     match frame[0] {
         KIND_CONTROL => serde_json::from_slice(&frame[1..]).map_err(malformed),
-        KIND_SAMPLE => match Sample::decode(&frame[1..]) {
-            Ok(sample) => Ok(Message::Sample(Box::new(sample))),
-            Err(error) => Err(malformed(error)),
-        },
+        KIND_NEWS => read_news(&frame[1..]),
         kind => Err(malformed(format!("a frame of kind {kind}"))),
     }
+}
+
+fn read_news(bytes: &[u8]) -> io::Result<Message> {
+    let (length, rest) = bytes.split_first_chunk().ok_or(io::ErrorKind::InvalidData)?;
+    let length = usize::from(u16::from_be_bytes(*length));
+    let (stage, sample) = rest.split_at_checked(length).ok_or(io::ErrorKind::InvalidData)?;
+    let stage: Stage = serde_json::from_slice(stage).map_err(malformed)?;
+    let sample = Sample::decode(sample).map_err(malformed)?;
+    Ok(Message::News(Box::new(News { stage, sample })))
 }
 
 fn malformed(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> io::Error {
@@ -179,15 +201,23 @@ mod tests {
     }
 
     #[test]
-    fn a_sample_arrives_with_its_counts_times_and_failures() {
+    fn news_arrive_with_their_stage_counts_times_and_failures() {
         let mut sample = Sample::default();
         sample.open = 7;
         sample.add(Counter::Sent, 3);
         sample.record(Metric::Ack, Duration::from_micros(250));
         sample.fail(Cause::Closed, 4001);
-        let Message::Sample(got) = over_the_wire(&Message::Sample(Box::new(sample))) else {
-            panic!("another kind")
-        };
+        for stage in [Stage::Interval(3), Stage::Failed { why: "ENOBUFS".to_owned(), errno: 105 }] {
+            let news = News { stage: stage.clone(), sample: sample.clone() };
+            let Message::News(got) = over_the_wire(&Message::News(Box::new(news))) else {
+                panic!("another kind")
+            };
+            assert_eq!(got.stage, stage);
+            assert_sample(&got.sample);
+        }
+    }
+
+    fn assert_sample(got: &Sample) {
         assert_eq!((got.open, got.count(Counter::Sent)), (7, 3));
         assert_eq!(got.times(Metric::Ack).unwrap().len(), 1);
         assert_eq!(got.failures().collect::<Vec<_>>(), [(Cause::Closed, 4001, 1)]);
@@ -210,5 +240,7 @@ mod tests {
         assert_eq!(read(&[0, 0, 0, 1, 9]), io::ErrorKind::InvalidData);
         assert_eq!(read(&[0, 0, 0, 3, 0, b'{', b'}']), io::ErrorKind::InvalidData);
         assert_eq!(read(&[0, 0, 0, 2, 0]), io::ErrorKind::UnexpectedEof);
+        assert_eq!(read(&[0, 0, 0, 2, 1, 0]), io::ErrorKind::InvalidData, "half a length");
+        assert_eq!(read(&[0, 0, 0, 4, 1, 0, 2, b'1']), io::ErrorKind::InvalidData, "a long stage");
     }
 }

@@ -1,4 +1,4 @@
-//! A worker's end: dials the coordinator, takes a job, reports its samples.
+//! A worker's end: dials the coordinator, takes a job, passes on what its shards say.
 
 use std::io;
 use std::net::{Shutdown, TcpStream, ToSocketAddrs};
@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use super::message::Link;
 use super::{CoordinateError, Finish, Message, read_message};
-use crate::generator::Sample;
+use crate::generator::run::{News, Part};
 use crate::generator::sample::nanoseconds;
 use crate::host::Host;
 
@@ -32,20 +32,17 @@ pub struct Assignment {
     epoch: Instant,
 }
 
-/// The start of the run.
+/// A worker that knows its part, and is to set it up.
 #[derive(Debug)]
-pub struct Start {
-    /// The common moment.
-    pub at: Instant,
-    /// Number of this worker's first shard in the run.
-    pub first_shard: u32,
-    /// Shards of the run.
-    pub shards: u32,
-    /// Takes the samples.
-    pub reporter: Reporter,
+pub struct Chosen {
+    /// Which shards of the run are this worker's.
+    pub part: Part,
+    link: Link,
+    /// The zero of this worker's clock.
+    epoch: Instant,
 }
 
-/// Sends what this worker saw.
+/// Tells the coordinator what shards say.
 #[derive(Debug)]
 pub struct Reporter {
     link: Link,
@@ -95,27 +92,58 @@ fn dial(address: &str) -> io::Result<TcpStream> {
 }
 
 impl Assignment {
-    /// Says that this worker will run so many shards, and waits for the start.
+    /// Says that this worker can run so many shards, and waits for its part.
     ///
     /// # Errors
     /// The coordinator is gone, or gives the run up.
-    pub fn ready(mut self, shards: u32) -> Result<Start, CoordinateError> {
-        self.link.say(&Message::Ready { shards })?;
+    pub fn able(mut self, shards: u32) -> Result<Chosen, CoordinateError> {
+        self.link.say(&Message::Able { shards })?;
         match self.link.hear()? {
-            Message::Start { at_clock_ns, first_shard, shards } => {
-                let at = self.epoch + Duration::from_nanos(at_clock_ns);
-                let reporter = Reporter::new(self.link)?;
-                Ok(Start { at, first_shard, shards, reporter })
+            Message::Part { first_shard, shards } => {
+                let part = Part { first_shard, shards };
+                Ok(Chosen { part, link: self.link, epoch: self.epoch })
             }
-            Message::Stop => {
-                let why = "the coordinator gave the run up before its start".to_owned();
-                Err(CoordinateError::Refused { peer: self.link.peer, why })
-            }
-            other => Err(self.link.out_of_turn(&other)),
+            other => Err(given_up(&self.link, &other)),
         }
     }
 
     /// Says that this worker cannot, and why.
+    ///
+    /// # Errors
+    /// The coordinator is gone.
+    pub fn refuse(mut self, why: String) -> Result<(), CoordinateError> {
+        self.link.say(&Message::Refused { why })
+    }
+}
+
+/// Why there is no run after all.
+fn given_up(link: &Link, said: &Message) -> CoordinateError {
+    match said {
+        Message::Stop => {
+            let why = "the coordinator gave the run up before its start".to_owned();
+            CoordinateError::Refused { peer: link.peer.clone(), why }
+        }
+        other => link.out_of_turn(other),
+    }
+}
+
+impl Chosen {
+    /// Says that all shards wait for the start, and waits for it: the common moment.
+    ///
+    /// # Errors
+    /// The coordinator is gone, or gives the run up.
+    pub fn ready(mut self) -> Result<(Instant, Reporter), CoordinateError> {
+        self.link.say(&Message::Ready)?;
+        match self.link.hear()? {
+            Message::Start { at_clock_ns } => {
+                let at = self.epoch + Duration::from_nanos(at_clock_ns);
+                Ok((at, Reporter::new(self.link)?))
+            }
+            other => Err(given_up(&self.link, &other)),
+        }
+    }
+
+    /// Says that this worker's part cannot be set up, and why.
     ///
     /// # Errors
     /// The coordinator is gone.
@@ -143,12 +171,20 @@ impl Reporter {
         Arc::clone(&self.stop)
     }
 
-    /// Reports one interval of one shard.
+    /// Passes on what a shard says.
     ///
     /// # Errors
     /// The coordinator is gone.
-    pub fn sample(&mut self, sample: Sample) -> Result<(), CoordinateError> {
-        self.link.say(&Message::Sample(Box::new(sample)))
+    pub fn news(&mut self, news: News) -> Result<(), CoordinateError> {
+        self.link.say(&Message::News(Box::new(news)))
+    }
+
+    /// Says that this worker is there.
+    ///
+    /// # Errors
+    /// The coordinator is gone.
+    pub fn alive(&mut self) -> Result<(), CoordinateError> {
+        self.link.say(&Message::Alive)
     }
 
     /// Reports the end.

@@ -6,6 +6,7 @@
 //! drift. A Poisson process has no such formula; every shard draws the same gaps and leaves out
 //! those of the others.
 
+use std::fmt;
 use std::str::FromStr;
 use std::time::{Duration, Instant};
 
@@ -141,6 +142,20 @@ impl FromStr for Arrival {
                 Ok(Self::Stairs { step: rate(step)?, every })
             }
             Some(_) => Err(wrong()),
+        }
+    }
+}
+
+/// As it is written on a command line: what is shown can be parsed.
+impl fmt::Display for Arrival {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match *self {
+            Self::Constant { rate } => write!(f, "{rate}"),
+            Self::Poisson { rate } => write!(f, "poisson:{rate}"),
+            Self::Ramp { from, to, over } => {
+                write!(f, "ramp:{from}..{to}/{}s", over.as_secs_f64())
+            }
+            Self::Stairs { step, every } => write!(f, "stairs:{step}/{}s", every.as_secs_f64()),
         }
     }
 }
@@ -342,6 +357,14 @@ mod tests {
         assert_eq!(rate("ramp:100..200/10s", Duration::from_secs(50)), 200.0);
         assert_eq!(rate("stairs:100/2s", Duration::from_secs(4)), 300.0);
         assert_eq!("stairs:100/2s".parse::<Arrival>().unwrap().rate_max(1_000), 300.0);
+    }
+
+    #[test]
+    fn a_schedule_that_is_shown_can_be_parsed() {
+        for schedule in SCHEDULES {
+            let arrival: Arrival = schedule.parse().unwrap();
+            assert_eq!(arrival.to_string().parse(), Ok(arrival), "{schedule}");
+        }
     }
 
     #[test]

@@ -10,18 +10,23 @@
 mod crew;
 mod ledger;
 mod validity;
+mod workforce;
 
 use std::io;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::address::AddressError;
 use super::settings::{Deadlines, Heartbeat, ShardInfo};
 use super::{Metric, Sample, Target, Workload};
 use crate::limits::{CLIENTS_PER_SHARD, LATENESS_MAX, SPARE_SLOTS};
-use crate::measure::{KernelReading, Reading, Readings};
-use crew::Crew;
+use crate::measure::{KernelGrowth, KernelReading, Reading, Readings};
 use ledger::Ledger;
+
+pub use crew::Crew;
+pub use workforce::{Elsewhere, News, Stage, Workforce};
+
+/// From the readiness of all shards to their common start.
+const START_LEAD: Duration = Duration::from_millis(20);
 
 /// What to run.
 #[derive(Clone, Debug)]
@@ -111,11 +116,6 @@ pub fn shards_for(clients: u32) -> u32 {
 
 /// What happens beside a run.
 pub trait Hooks {
-    /// Every shard is ready: the moment of the common start. May take its time (other hosts).
-    fn ready(&mut self) -> Instant {
-        Instant::now() + Duration::from_millis(20)
-    }
-
     /// An interval is over.
     fn tick(&mut self, tick: &Tick<'_>);
 
@@ -172,8 +172,10 @@ pub struct RunRecord {
     pub series: Vec<SecondRecord>,
     /// The server, if it was measured.
     pub server: Option<Readings>,
-    /// This process.
+    /// The generator's processes.
     pub client: Readings,
+    /// Growth of the kernels of the generator's hosts, if they are others than this one.
+    pub client_growth: Option<KernelGrowth>,
     /// The kernel before the first connection, at the fullest moment, at the end of the measured
     /// part and after all connections were closed.
     pub kernel: [KernelReading; 4],
@@ -245,7 +247,21 @@ pub fn run_with<W: Workload + 'static>(
     // A lower soft limit would only make the tables smaller.
     let _ = throng_ring::host::raise_nofile();
     let before = ledger::read_sides(plan)?;
-    let crew = Crew::start(plan, Arc::new(make))?;
-    let start = hooks.ready();
+    let crew = Crew::start(plan, make)?;
+    let start = Instant::now() + START_LEAD;
     Ledger::new(plan, before, start, crew).keep(hooks)
+}
+
+/// Keeps the books of a run that others work on. They are ready, and begin at `start`.
+///
+/// # Errors
+/// A process of the server is gone.
+pub fn run_over(
+    plan: &RunPlan,
+    workforce: impl Workforce,
+    start: Instant,
+    hooks: &mut dyn Hooks,
+) -> Result<RunRecord, RunError> {
+    let before = ledger::read_sides(plan)?;
+    Ledger::new(plan, before, start, workforce).keep(hooks)
 }

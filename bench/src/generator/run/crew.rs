@@ -2,8 +2,8 @@
 
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
-use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -11,6 +11,7 @@ use rustix::time::{ClockId, clock_gettime};
 use throng_ring::uring::{UringConfig, UringDriver};
 use throng_ring::{Driver, Io, Waker};
 
+use super::workforce::{Elsewhere, News, Stage, Workforce};
 use super::{Part, RunError, RunPlan};
 use crate::generator::settings::{Settings, ShardInfo};
 use crate::generator::shard::Shard;
@@ -19,98 +20,97 @@ use crate::limits::{
     INTERVAL, LARGE_BUFFER_SHARDS_MAX, SMALL_RECEIVE_BUFFERS, SPARE_SLOTS, WAIT_MAX,
 };
 
-/// What a shard's thread says.
-pub(super) enum News {
-    Ready(u32, Result<Waker, String>),
-    /// The number of the interval, and what was seen in it.
-    Interval(u64, Sample),
-    Stopped(Sample),
-    Gone(Sample),
-    Failed(io::Error, Sample),
-}
+/// Whether a shard is ready, and how it is woken.
+type Ready = (u32, Result<Waker, String>);
 
 /// The threads and how they are told things.
-pub(super) struct Crew {
-    pub(super) news: Receiver<News>,
-    control: Arc<Control>,
+#[derive(Debug)]
+pub struct Crew {
+    news: Receiver<News>,
+    stopping: Arc<AtomicBool>,
     wakers: Vec<Waker>,
     starts: Vec<Sender<Instant>>,
     threads: Vec<JoinHandle<()>>,
 }
 
-#[derive(Default)]
-struct Control {
-    stopping: AtomicBool,
-    /// Shards whose workload wants nothing more.
-    done: AtomicU32,
-}
-
 impl Crew {
-    pub(super) fn start<W: Workload + 'static>(
+    /// Starts a thread for each of the plan's shards here; all are ready when this returns, and
+    /// wait for their start.
+    ///
+    /// # Errors
+    /// A shard cannot be set up, a thread cannot be had.
+    pub fn start<W: Workload + 'static>(
         plan: &RunPlan,
-        make: Arc<impl Fn(ShardInfo) -> W + Send + Sync + 'static>,
+        make: impl Fn(ShardInfo) -> W + Send + Sync + 'static,
     ) -> Result<Self, RunError> {
+        let make = Arc::new(make);
         let here = plan.shards_here();
         let part = plan.part.unwrap_or(Part { first_shard: 0, shards: here });
         let (say, news) = channel();
-        let control = Arc::new(Control::default());
+        let (tell, ready) = channel();
+        let stopping = Arc::new(AtomicBool::new(false));
         let mut crew =
-            Self { news, control, wakers: Vec::new(), starts: Vec::new(), threads: Vec::new() };
+            Self { news, stopping, wakers: Vec::new(), starts: Vec::new(), threads: Vec::new() };
         for shard in part.first_shard..part.first_shard + here {
             let (clients, seed) = (plan.clients, plan.seed);
             let info = ShardInfo { shard, shards: part.shards, clients, seed };
             let (starts, started) = channel();
             crew.starts.push(starts);
-            let (make, say, control) = (Arc::clone(&make), say.clone(), Arc::clone(&crew.control));
+            let (make, stopping) = (Arc::clone(&make), Arc::clone(&crew.stopping));
+            let (say, tell) = (say.clone(), tell.clone());
             let settings = settings(plan);
             let mut config = ring_config(info.count(), here);
             config.connect_reset_on_close = plan.reset_on_close;
             let body = move || {
-                let thread = ShardThread { info, settings, config, say, control };
-                thread.run(&started, |info| make(info));
+                let thread = ShardThread { info, settings, config, say, stopping };
+                thread.run(&tell, &started, |info| make(info));
             };
             let named = std::thread::Builder::new().name(format!("shard-{shard}"));
             crew.threads.push(named.spawn(body)?);
         }
-        crew.wait_until_ready(here)?;
+        crew.wait_until_ready(here, &ready)?;
         Ok(crew)
     }
 
-    fn wait_until_ready(&mut self, shards: u32) -> Result<(), RunError> {
+    fn wait_until_ready(&mut self, shards: u32, ready: &Receiver<Ready>) -> Result<(), RunError> {
         for _ in 0..shards {
-            let Ok(News::Ready(shard, ready)) = self.news.recv() else {
+            let Ok((shard, ready)) = ready.recv() else {
                 return Err(io::Error::other("a shard's thread ended before it was ready").into());
             };
             self.wakers.push(ready.map_err(|why| RunError::Setup { shard, why })?);
         }
         Ok(())
     }
+}
 
-    /// Gives the start to all.
-    pub(super) fn begin(&self, start: Instant) {
+impl Workforce for Crew {
+    fn shards(&self) -> u32 {
+        u32::try_from(self.threads.len()).unwrap_or(u32::MAX)
+    }
+
+    fn news(&mut self, patience: Duration) -> Result<News, RecvTimeoutError> {
+        self.news.recv_timeout(patience)
+    }
+
+    fn begin(&mut self, start: Instant) {
         for starts in &self.starts {
             // A thread that is gone has said why, or will.
             let _ = starts.send(start);
         }
     }
 
-    /// Whether so many shards' workloads want nothing more.
-    pub(super) fn is_done(&self, shards: u32) -> bool {
-        self.control.done.load(Ordering::Acquire) >= shards
-    }
-
-    /// Ends the measured part.
-    pub(super) fn stop(&self) {
-        self.control.stopping.store(true, Ordering::Release);
+    fn stop(&mut self) {
+        self.stopping.store(true, Ordering::Release);
         self.wakers.iter().for_each(Waker::wake);
     }
 
-    pub(super) fn join(self) {
+    fn join(self) -> Option<Elsewhere> {
         drop(self.starts);
         for thread in self.threads {
             // A panic of a shard has ended the process already (release) or is told by the test.
             let _ = thread.join();
         }
+        None
     }
 }
 
@@ -140,21 +140,26 @@ struct ShardThread {
     settings: Settings,
     config: UringConfig,
     say: Sender<News>,
-    control: Arc<Control>,
+    stopping: Arc<AtomicBool>,
 }
 
 impl ShardThread {
-    fn run<W: Workload>(self, started: &Receiver<Instant>, make: impl Fn(ShardInfo) -> W) {
+    fn run<W: Workload>(
+        self,
+        tell: &Sender<Ready>,
+        started: &Receiver<Instant>,
+        make: impl Fn(ShardInfo) -> W,
+    ) {
         let workload = make(self.info);
         let mut driver = match UringDriver::new(self.config.clone()) {
             Ok(driver) => driver,
             Err(error) => {
-                let _ = self.say.send(News::Ready(self.info.shard, Err(error.to_string())));
+                let _ = tell.send((self.info.shard, Err(error.to_string())));
                 return;
             }
         };
         let waker = driver.io().waker();
-        if self.say.send(News::Ready(self.info.shard, Ok(waker))).is_err() {
+        if tell.send((self.info.shard, Ok(waker))).is_err() {
             return;
         }
         // Nobody gives a start if another shard could not be set up.
@@ -164,7 +169,9 @@ impl ShardThread {
         let settings = self.settings.clone();
         let mut shard = Shard::new(settings, self.info, table_max, start, workload);
         if let Err(error) = self.drive(&mut driver, &mut shard, start) {
-            let _ = self.say.send(News::Failed(error, shard.take_sample(INTERVAL, Duration::ZERO)));
+            let errno = error.raw_os_error().unwrap_or_default().unsigned_abs();
+            let why = format!("a shard's ring failed: {error}");
+            self.tell(Stage::Failed { why, errno }, shard.take_sample(INTERVAL, Duration::ZERO));
         }
     }
 
@@ -176,25 +183,28 @@ impl ShardThread {
     ) -> io::Result<()> {
         let mut meter = Meter { start, intervals: 0, cpu: thread_cpu() };
         let mut was_done = false;
-        // A receiver that is gone means that the caller is: nothing is left to be told.
-        let tell = |news| drop(self.say.send(news));
-        while !self.control.stopping.load(Ordering::Acquire) {
+        while !self.stopping.load(Ordering::Acquire) {
             shard.step(driver, meter.next().min(driver_wait()))?;
             while let Some((interval, at)) = meter.elapsed() {
-                tell(News::Interval(interval, shard.take_sample(at, meter.cpu())));
+                self.tell(Stage::Interval(interval), shard.take_sample(at, meter.cpu()));
             }
             if !was_done && shard.is_done() {
                 was_done = true;
-                self.control.done.fetch_add(1, Ordering::Release);
+                self.tell(Stage::Done, Sample::default());
             }
         }
         shard.stop(driver.io());
-        tell(News::Stopped(shard.take_sample(start.elapsed(), meter.cpu())));
+        self.tell(Stage::Stopped, shard.take_sample(start.elapsed(), meter.cpu()));
         while !shard.is_gone() {
             shard.step(driver, driver_wait())?;
         }
-        tell(News::Gone(shard.take_sample(start.elapsed(), meter.cpu())));
+        self.tell(Stage::Gone, shard.take_sample(start.elapsed(), meter.cpu()));
         Ok(())
+    }
+
+    /// A receiver that is gone means that the caller is: nothing is left to be told.
+    fn tell(&self, stage: Stage, sample: Sample) {
+        let _ = self.say.send(News { stage, sample });
     }
 }
 

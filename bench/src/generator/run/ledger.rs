@@ -5,8 +5,8 @@ use std::io;
 use std::sync::mpsc::RecvTimeoutError;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use super::crew::{Crew, News};
 use super::validity::invalid_reasons;
+use super::workforce::{News, Stage, Workforce};
 use super::{Hooks, RunError, RunPlan, RunRecord, SecondReadings, SecondRecord, Tick};
 use crate::generator::{Cause, Metric, Sample};
 use crate::limits::{INTERVAL, WAIT_MAX};
@@ -31,9 +31,9 @@ struct Pending {
 }
 
 /// The calling thread's part: adds up, reads both sides, ends the run.
-pub(super) struct Ledger<'p> {
+pub(super) struct Ledger<'p, C> {
     plan: &'p RunPlan,
-    crew: Crew,
+    crew: C,
     shards: u32,
     start: Instant,
     started_ms: u64,
@@ -45,6 +45,8 @@ pub(super) struct Ledger<'p> {
     after: SecondReadings,
     open_max: u64,
     elapsed: Duration,
+    /// Shards whose workload wants nothing more.
+    done: u32,
     stopped: u32,
     gone: u32,
     /// Usable connections of the shards when they stopped.
@@ -54,16 +56,11 @@ pub(super) struct Ledger<'p> {
     invalid: Vec<String>,
 }
 
-impl<'p> Ledger<'p> {
-    pub(super) fn new(
-        plan: &'p RunPlan,
-        before: SecondReadings,
-        start: Instant,
-        crew: Crew,
-    ) -> Self {
+impl<'p, C: Workforce> Ledger<'p, C> {
+    pub(super) fn new(plan: &'p RunPlan, before: SecondReadings, start: Instant, crew: C) -> Self {
         let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         Self {
-            shards: plan.shards_here(),
+            shards: crew.shards(),
             plan,
             crew,
             start,
@@ -76,6 +73,7 @@ impl<'p> Ledger<'p> {
             before,
             open_max: 0,
             elapsed: Duration::ZERO,
+            done: 0,
             stopped: 0,
             gone: 0,
             open_at_stop: 0,
@@ -88,12 +86,16 @@ impl<'p> Ledger<'p> {
     pub(super) fn keep(mut self, hooks: &mut dyn Hooks) -> Result<RunRecord, RunError> {
         self.crew.begin(self.start);
         while self.gone < self.shards {
-            match self.crew.news.recv_timeout(WAIT_MAX / 4) {
+            match self.crew.news(WAIT_MAX / 4) {
                 Ok(news) => self.note(news, hooks)?,
                 Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => break,
             }
             self.stop_if_over(hooks);
+        }
+        if self.stopped < self.shards {
+            // A shard failed: what is known of the measured part ends here.
+            self.end_measuring()?;
         }
         let closed = read_sides(self.plan)?;
         Ok(self.conclude(&closed))
@@ -104,7 +106,7 @@ impl<'p> Ledger<'p> {
             return;
         }
         let is_over = self.start.elapsed() >= self.plan.duration;
-        let all_done = self.crew.is_done(self.shards);
+        let all_done = self.done >= self.shards;
         let asked = !is_over && !all_done && hooks.stops();
         if is_over || all_done || asked {
             self.interrupted = asked;
@@ -114,10 +116,11 @@ impl<'p> Ledger<'p> {
     }
 
     fn note(&mut self, news: News, hooks: &mut dyn Hooks) -> Result<(), RunError> {
-        match news {
-            News::Ready(..) => {}
-            News::Interval(number, sample) => self.note_interval(number, &sample, hooks)?,
-            News::Stopped(sample) => {
+        let News { stage, sample } = news;
+        match stage {
+            Stage::Interval(number) => self.note_interval(number, &sample, hooks)?,
+            Stage::Done => self.done += 1,
+            Stage::Stopped => {
                 self.open_at_stop += sample.open;
                 self.total.merge(&sample);
                 self.stopped += 1;
@@ -125,14 +128,13 @@ impl<'p> Ledger<'p> {
                     self.end_measuring()?;
                 }
             }
-            News::Gone(sample) => {
+            Stage::Gone => {
                 self.total.merge(&sample);
                 self.gone += 1;
             }
-            News::Failed(error, sample) => {
+            Stage::Failed { why, errno } => {
                 self.total.merge(&sample);
-                self.invalid.push(format!("generator: a shard's ring failed: {error}"));
-                let errno = error.raw_os_error().unwrap_or_default().unsigned_abs();
+                self.invalid.push(format!("generator: {why}"));
                 (0..sample.open).for_each(|_| self.total.fail(Cause::Generator, errno));
                 self.gone += 1;
             }
@@ -192,16 +194,22 @@ impl<'p> Ledger<'p> {
             full: self.full.server.clone().unwrap_or_default(),
             after: self.after.server.clone().unwrap_or_default(),
         });
-        let client = Readings {
-            pids: vec![std::process::id()],
-            before: self.before.client.clone(),
-            full: self.full.client.clone(),
-            after: self.after.client.clone(),
-        };
+        let elsewhere = self.crew.join();
+        let client_growth = elsewhere.as_ref().and_then(|elsewhere| elsewhere.growth);
+        let client = elsewhere.map_or_else(
+            || Readings {
+                pids: vec![std::process::id()],
+                before: self.before.client.clone(),
+                full: self.full.client.clone(),
+                after: self.after.client.clone(),
+            },
+            |elsewhere| elsewhere.readings,
+        );
         let resident = |reading: Option<&Reading>| reading.map_or(0, |one| one.resident_bytes);
-        let record = RunRecord {
+        RunRecord {
             server,
             client,
+            client_growth,
             kernel: [self.before.kernel, self.full.kernel, self.after.kernel, closed.kernel],
             resident_after_close: (resident(closed.server.as_ref()), closed.client.resident_bytes),
             open_max: self.open_max,
@@ -213,9 +221,7 @@ impl<'p> Ledger<'p> {
             total: self.total,
             series: self.series,
             invalid: self.invalid,
-        };
-        self.crew.join();
-        record
+        }
     }
 
     fn judge(&mut self) {
