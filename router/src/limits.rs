@@ -9,9 +9,9 @@ use throng_wire::limits as wire;
 /// Members of a group by default.
 pub const GROUP_MEMBERS_MAX: usize = 500;
 
-/// Groups that a user may have created and be in before creating another one is refused. What others
-/// do counts for nobody: a stranger who adds a user to groups, or writes to them, does not lock them
-/// out. Lists are long then, and are read in pages however long they are.
+/// Groups that a user may have created and be in before creating another one is refused. What
+/// others do counts for nobody: a stranger who adds a user to groups, or writes to them, does not
+/// lock them out. Lists are long then, and are read in pages however long they are.
 pub const CREATED_GROUPS_MAX: usize = 10_000;
 
 /// Users of whom one owner worker keeps how many groups they have created.
@@ -101,8 +101,8 @@ pub const OLDER: PageLimit = PageLimit { rows: SCAN_PAGE_ROWS, bytes: store::PAG
 /// for one that is not in memory is `overloaded`: one `sync` may name a hundred.
 pub const LOADS_MAX: usize = 1_024;
 
-/// Users of whom one owner worker reads at the same time whether they are members of a conversation;
-/// beyond it their requests are `overloaded`.
+/// Users of whom one owner worker reads at the same time whether they are members of a
+/// conversation; beyond it their requests are `overloaded`.
 pub const MEMBER_READS_MAX: usize = 1_024;
 
 /// Reads for pages that one owner worker has under way; beyond it, pages are `overloaded`.

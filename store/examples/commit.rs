@@ -2,9 +2,9 @@
 //!
 //! `cargo run --release -p throng-store --example commit -- [DIR] [SECONDS]` writes to a new
 //! directory below DIR (default: the current one), for SECONDS (default 3) per line, and removes
-//! it. Each of N senders has one append of one row with a 256-byte body under way, in a conversation
-//! of its own, as a conversation's owner would. Rates depend on how long the disk takes for
-//! `fdatasync`: compare runs on one machine only.
+//! it. Each of N senders has one append of one row with a 256-byte body under way, in a
+//! conversation of its own, as a conversation's owner would. Rates depend on how long the disk
+//! takes for `fdatasync`: compare runs on one machine only.
 #![allow(clippy::print_stdout)] // its output is what it is for
 
 use std::error::Error;

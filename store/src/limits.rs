@@ -70,7 +70,8 @@ pub const ROOM_BYTES: u64 = LOG_MEMTABLE_BYTES + (COMMIT_BYTES + APPEND_BYTES_MA
 /// How often the store looks whether the engine's own threads have failed.
 pub const WATCH_INTERVAL: Duration = Duration::from_millis(100);
 
-/// How long the end of a failed store waits for its writing thread: the engine may hold it for ever.
+/// How long the end of a failed store waits for its writing thread: the engine may hold it for
+/// ever.
 pub const FAILED_STOP: Duration = Duration::from_secs(1);
 
 /// Threads of the engine that write memtables out and compact tables.

@@ -1,7 +1,7 @@
 //! Identifiers: names of users and devices, conversations, message ids (docs/protocol.md).
 //!
-//! Inside, every identifier is 16 bytes; on the wire conversations and message ids are UUIDs in
-//! the text form of RFC 9562 section 4, hyphenated, upper or lower case when read, lower when written.
+//! Inside, every identifier is 16 bytes; on the wire conversations and message ids are UUIDs in the
+//! text form of RFC 9562 section 4, hyphenated, upper or lower case when read, lower when written.
 
 use sha2::{Digest, Sha256};
 use uuid::Uuid;

@@ -1,7 +1,8 @@
 //! Lists of a user's conversations, read from the projections.
 //!
 //! A conversation too big to touch each member's entry has its head asked from its owner. Where
-//! that cannot be told the list fails: a head made up of what the list has would hide what is newer.
+//! that cannot be told the list fails: a head made up of what the list has would hide what is
+//! newer.
 
 use std::future::Future;
 

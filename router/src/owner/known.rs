@@ -147,8 +147,8 @@ impl KnownIds {
         self.rows.get(usize::try_from(seq.checked_sub(self.floor)?).ok()?)
     }
 
-    /// Forgets what is older than `age_ms`, if there is much of it. Only where memory is scarce that
-    /// is less than [`limits::KNOWN_IDS_AGE_MS`].
+    /// Forgets what is older than `age_ms`, if there is much of it. Only where memory is scarce
+    /// that is less than [`limits::KNOWN_IDS_AGE_MS`].
     pub(crate) fn prune(&mut self, now_ms: u64, age_ms: u64) {
         let recent = self.rows.len() - self.older_than(now_ms.saturating_sub(age_ms));
         let scarce = age_ms < limits::KNOWN_IDS_AGE_MS;

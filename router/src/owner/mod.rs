@@ -4,8 +4,9 @@
 //! done to a list of [`Output`]s; the actor that drives it does those and comes back with what
 //! became of them. It never waits and knows no clock, store, link or thread.
 //!
-//! Order of calls: [`Owner::take`] for each partition, [`Owner::recover`] for what its last owner did
-//! not finish, as it is read who is a member; then in any order [`Owner::request`] and the answers to outputs ([`Owner::member`], [`Owner::loaded`], [`Owner::rows`], [`Owner::counted`],
+//! Order of calls: [`Owner::take`] for each partition, [`Owner::recover`] for what its last owner
+//! did not finish, as it is read who is a member; then in any order [`Owner::request`] and the
+//! answers to outputs ([`Owner::member`], [`Owner::loaded`], [`Owner::rows`], [`Owner::counted`],
 //! [`Owner::watermarks`], [`Owner::appended`], [`Owner::projected`]); at the end of a turn
 //! [`Owner::flush`], then [`Owner::fence_begins`] if [`Owner::wants_fence`], and [`Owner::fenced`]
 //! with what the read showed; [`Owner::tick`] now and then.

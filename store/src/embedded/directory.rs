@@ -45,8 +45,8 @@ fn io_error(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Open
 }
 
 impl Directory {
-    /// Locks the directory and checks that this build can use it, and that there is room. Creates it
-    /// if it is missing.
+    /// Locks the directory and checks that this build can use it, and that there is room. Creates
+    /// it if it is missing.
     pub(super) fn open(dir: &Path) -> Result<Self, OpenError> {
         create(dir)?;
         refuse_foreign(dir)?;
@@ -149,8 +149,8 @@ fn lock(dir: &Path) -> Result<File, OpenError> {
     Ok(file)
 }
 
-/// Whether the directory can be written: a little is written and synced, and the room asked for that
-/// the engine may take at once. Leaves nothing behind.
+/// Whether the directory can be written: a little is written and synced, and the room asked for
+/// that the engine may take at once. Leaves nothing behind.
 pub(super) fn probe(dir: &Path) -> io::Result<()> {
     let path = dir.join(PROBE_FILE);
     let written = File::create(&path).and_then(|mut file| {

@@ -1,9 +1,9 @@
 //! The embedded engine: one process, one directory, no other service.
 //!
-//! It owns a data directory (`directory`), an LSM engine in it (fjall; `tables`, `keys`), one thread
-//! that does all writing (`committer`) and one that notices when the engine fails by itself
-//! (`watch`). Reads run on the runtime's blocking threads, at most
-//! `Config::reads` at a time, each on its own snapshot (`reads`).
+//! It owns a data directory (`directory`), an LSM engine in it (fjall; `tables`, `keys`), one
+//! thread that does all writing (`committer`) and one that notices when the engine fails by itself
+//! (`watch`). Reads run on the runtime's blocking threads, at most `Config::reads` at a time, each
+//! on its own snapshot (`reads`).
 //!
 //! Order of calls: [`Embedded::open`]; take partitions and read [`crate::Store::open_windows_all`];
 //! appends, projections and reads in any order from any thread; [`Embedded::close`]. Watch

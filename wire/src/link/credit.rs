@@ -100,7 +100,8 @@ pub struct CreditGranter {
 }
 
 impl CreditGranter {
-    /// At most `requests` with `bytes` in all may be under way. The first grant goes with `Welcome`.
+    /// At most `requests` with `bytes` in all may be under way. The first grant goes with
+    /// `Welcome`.
     #[must_use]
     pub fn new(requests: u64, bytes: u64) -> Self {
         let window = Total { requests, bytes };
