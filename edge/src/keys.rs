@@ -250,9 +250,9 @@ impl Keys {
         Ok(Identity { user: claims.sub, device: claims.device, expires_s: claims.exp as u64 })
     }
 
-    /// A `kid` only says which key to try (RFC 7515 section 4.1.4): a key without an id, as a key file
-    /// holds, is tried on every token of its algorithm, and the signature decides. A token without
-    /// one is for the only key of its algorithm.
+    /// A `kid` only says which key to try (RFC 7515 section 4.1.4): a key without an id, as a key
+    /// file holds, is tried on every token of its algorithm, and the signature decides. A token
+    /// without one is for the only key of its algorithm.
     fn find(&self, id: Option<&str>, algorithm: Algorithm) -> Option<&Key> {
         let mut fitting = self.keys.iter().filter(|key| {
             key.algorithm == algorithm

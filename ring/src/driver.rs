@@ -235,8 +235,8 @@ pub trait Io {
     /// connection then; the descriptor is closed.
     fn adopt(&mut self, socket: OwnedFd) -> io::Result<ConnId>;
 
-    /// Changes how a connection waits for input. A new connection is [`Arm::Off`]; one that is being
-    /// made can be armed from its [`Event::Connected`] on.
+    /// Changes how a connection waits for input. A new connection is [`Arm::Off`]; one that is
+    /// being made can be armed from its [`Event::Connected`] on.
     fn arm(&mut self, conn: ConnId, arm: Arm);
 
     /// Sends. One send is in flight per connection.
@@ -255,8 +255,8 @@ pub trait Io {
     /// Gives a buffer back unused.
     fn recycle(&mut self, buffer: Vec<u8>);
 
-    /// Ends a connection. Its only further event is [`Event::Closed`]: what still comes, and how the
-    /// send in flight ends, is not told. `Abort` after `Graceful` hastens it.
+    /// Ends a connection. Its only further event is [`Event::Closed`]: what still comes, and how
+    /// the send in flight ends, is not told. `Abort` after `Graceful` hastens it.
     fn close(&mut self, conn: ConnId, kind: CloseKind);
 
     /// The driver's clock at the start of this turn. Virtual in the simulation: callers take time

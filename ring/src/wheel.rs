@@ -1,9 +1,9 @@
 //! Deadlines by slot: a hierarchical timing wheel (Varghese and Lauck, SOSP 1987, scheme 6).
 //!
 //! One wheel holds at most one deadline per slot; a caller with two kinds of deadlines owns two
-//! wheels. Entries are linked through an array indexed by slot: 12 bytes per slot, no allocation per
-//! timer. [`Wheel::set`] and [`Wheel::cancel`] are O(1); each deadline is moved at most once per
-//! level on its way down. Empty stretches are jumped over, so an idle wheel costs nothing.
+//! wheels. Entries are linked through an array indexed by slot: 12 bytes per slot, no allocation
+//! per timer. [`Wheel::set`] and [`Wheel::cancel`] are O(1); each deadline is moved at most once
+//! per level on its way down. Empty stretches are jumped over, so an idle wheel costs nothing.
 //!
 //! A deadline never fires early and at most one tick late (plus the caller's own delay). Order of
 //! calls: `set`/`cancel` at any time, also between two `expire`; after a reactor's turn `expire`
@@ -53,8 +53,8 @@ pub struct Wheel {
 }
 
 impl Wheel {
-    /// An empty wheel. `tick` is the precision (8-16 ms serve heartbeats and handshakes); a deadline
-    /// may lie up to 2^31 ticks ahead.
+    /// An empty wheel. `tick` is the precision (8-16 ms serve heartbeats and handshakes); a
+    /// deadline may lie up to 2^31 ticks ahead.
     #[must_use]
     pub fn new(tick: Duration, start: Instant) -> Self {
         Self {
@@ -147,7 +147,8 @@ impl Wheel {
         Some(self.start + Duration::from_nanos(at))
     }
 
-    /// Moves `current` to the next occupied tick, not beyond `target`. False if it is there already.
+    /// Moves `current` to the next occupied tick, not beyond `target`. False if it is there
+    /// already.
     fn step(&mut self, target: u64) -> bool {
         let ahead = target.saturating_sub(self.current);
         if ahead == 0 {

@@ -11,8 +11,8 @@ use crate::config::Settings;
 use crate::exit::Fatal;
 use crate::shard::LinkSource;
 
-/// Router and store. They are kept to the end of the process: the last hold on a store waits for its
-/// disk when it is dropped, and a disk may hang.
+/// Router and store. They are kept to the end of the process: the last hold on a store waits for
+/// its disk when it is dropped, and a disk may hang.
 pub(super) struct Standalone {
     router: Arc<Router>,
     store: Embedded,

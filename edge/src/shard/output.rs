@@ -2,9 +2,9 @@
 //!
 //! A connection has an [`Output`] only while something is queued or in flight; outputs come from a
 //! pool and keep their queues' capacity. What is written in a turn leaves at the turn's end in as
-//! few sends as possible: one per connection, while one is in flight none. A send is short, whatever
-//! waits: that it went is how one knows that a slow peer still takes something. A frame that was
-//! begun is always sent to its end, or nothing that follows could be read.
+//! few sends as possible: one per connection, while one is in flight none. A send is short,
+//! whatever waits: that it went is how one knows that a slow peer still takes something. A frame
+//! that was begun is always sent to its end, or nothing that follows could be read.
 //!
 //! Bounds: a connection may hold at most `burst` bytes, in flight included; above the `budget` its
 //! ephemeral frames are dropped first. Answers to its own requests may exceed the burst by a bound

@@ -1,9 +1,9 @@
 //! The table of connections: one small record per slot, grown as slots are used, reused last in,
 //! first out so that a small population stays in few cache lines.
 //!
-//! A slot is free, or has a phase and a set of outstanding operations. It becomes free only when its
-//! last completion has come, so a completion can never meet the slot's next use; the generation is
-//! checked all the same.
+//! A slot is free, or has a phase and a set of outstanding operations. It becomes free only when
+//! its last completion has come, so a completion can never meet the slot's next use; the generation
+//! is checked all the same.
 
 use crate::driver::{Arm, ConnId};
 use crate::limits::GENERATION_BITS;

@@ -7,8 +7,8 @@
 //!
 //! A test holds a [`SimDriver`], which it turns, and a [`Sim`], with which it plays everything
 //! outside: [`Sim::connect`] a [`Peer`] to a listener, [`Sim::listen`] where the driver may connect
-//! to, [`Sim::endpoint`] for a descriptor to adopt, [`Sim::advance`] the clock. All of it may also be
-//! done from inside a handler.
+//! to, [`Sim::endpoint`] for a descriptor to adopt, [`Sim::advance`] the clock. All of it may also
+//! be done from inside a handler.
 //!
 //! The simulated kernel panics if the state machine breaks the kernel's contract (two sends in
 //! flight on a slot, a slot used while another use is open).
