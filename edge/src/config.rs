@@ -110,6 +110,8 @@ settings! {
         durability: DurabilitySetting = |_| DurabilitySetting::Sync;
         /// Shards, each a thread with its own ring [default: half the cores, at least 1]
         shards: usize [1, limits::SHARDS_MAX] = |_| (cores() / 2).max(1);
+        /// How long a shard that waits gathers what comes before it works; 0: not at all [default: 0]
+        gather_us: u32 [0, limits::GATHER_US_MAX] = |_| 0;
         /// Send every message back; no sessions, no store: for conformance suites and benchmarks
         #[arg(num_args = 0..=1, default_missing_value = "true")]
         echo: bool = |echo| echo;

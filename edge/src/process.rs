@@ -123,9 +123,19 @@ fn side_runtime(is_echo: bool) -> Result<Runtime, Fatal> {
     Builder::new_multi_thread()
         .worker_threads(workers)
         .thread_name("side")
+        .on_thread_start(go_first)
         .enable_all()
         .build()
         .map_err(|error| Fatal::unavailable(format!("cannot start threads: {error}")))
+}
+
+/// Every shard waits for what these few threads do; among very many shards that share their cores, a
+/// thread that is like any other gets too little. Without the right to it all are alike.
+fn go_first() {
+    let thread = rustix::thread::gettid();
+    if let Err(error) = rustix::process::setpriority_process(Some(thread), limits::SIDE_NICE) {
+        tracing::debug!(%error, "side threads have the priority of shards: allow LimitNICE=-10");
+    }
 }
 
 struct Signals {

@@ -40,6 +40,12 @@ pub const RECEIVE_BYTES_MAX: u32 = 32 * 1024;
 /// Kernel worker threads of one ring, for the few operations that cannot be done inline (shutdown).
 pub const KERNEL_WORKERS_MAX: u32 = 2;
 
+/// Completions that end a wait which gathers them: what one more would save is little by then.
+pub const GATHERED_MAX: u32 = 64;
+
+/// Longest time for which a wait may be told to gather.
+pub const GATHER_MAX: Duration = Duration::from_secs(1);
+
 /// Send records of a closing driver are given this long to come back from the kernel.
 pub const QUIESCE: Duration = Duration::from_secs(1);
 

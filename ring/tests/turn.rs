@@ -4,11 +4,14 @@
 
 mod support;
 
-use std::time::Duration;
+use std::io::Write;
+use std::net::TcpStream;
+use std::time::{Duration, Instant};
 
-use support::{Recorder, Seen, Simulated, batch};
+use support::{Recorder, Seen, Simulated, batch, listen, real, turn_until};
 use throng_ring::limits::{EVENTS_PER_CLOCK_READ, EVENTS_PER_TURN_MAX, TURN_BUDGET};
 use throng_ring::sim::{Sim, SimConfig, SimIo};
+use throng_ring::uring::{UringConfig, UringDriver};
 use throng_ring::{Arm, CloseKind, ConnId, Driver, Event, Handler, Io};
 
 /// Spends virtual time on each event.
@@ -133,4 +136,54 @@ fn within_a_turn_one_clock_stands_still_and_the_other_goes_on() {
     s.driver.turn(Duration::from_secs(1), &mut clocks).unwrap();
     assert_eq!(clocks.behind, Some(Duration::from_millis(3)));
     assert_eq!(s.driver.io().clock(), s.sim.now());
+}
+
+/// A driver that gathers, with two accepted connections that wait for bytes, and their peers.
+fn gathering(gather: Duration) -> Option<(UringDriver, Recorder, [TcpStream; 2])> {
+    let mut driver = real(|config| config.gather = gather);
+    let (_, at) = listen(&mut driver);
+    let peers = [(); 2].map(|()| TcpStream::connect(at).unwrap());
+    let mut recorder = Recorder::arming(Arm::Hot);
+    turn_until(&mut driver, &mut recorder, "accepts", |r| r.accepted().len() == 2);
+    driver.turn(Duration::ZERO, &mut recorder).unwrap();
+    driver.gathers().then_some((driver, recorder, peers))
+}
+
+#[test]
+fn a_turn_that_waits_gathers_what_comes_a_little_later() {
+    // Where the kernel cannot, the driver says so.
+    let Some((mut driver, mut recorder, mut peers)) = gathering(Duration::from_millis(500)) else {
+        return;
+    };
+    let writer = std::thread::spawn(move || {
+        for peer in &mut peers {
+            peer.write_all(b"x").unwrap();
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        peers
+    });
+    driver.turn(Duration::from_secs(10), &mut recorder).unwrap();
+    let heard = |recorder: &Recorder| {
+        recorder.accepted().iter().filter(|conn| recorder.bytes(**conn) == b"x").count()
+    };
+    assert_eq!(heard(&recorder), 2, "both in one turn");
+    writer.join().unwrap();
+}
+
+#[test]
+fn gathering_does_not_outlast_the_wait() {
+    let Some((mut driver, mut recorder, _peers)) = gathering(Duration::from_secs(1)) else {
+        return;
+    };
+    let began = Instant::now();
+    driver.turn(Duration::from_millis(20), &mut recorder).unwrap();
+    assert!(began.elapsed() < Duration::from_millis(900), "{:?}", began.elapsed());
+}
+
+#[test]
+fn more_than_a_second_may_not_be_gathered() {
+    let config = |gather| UringConfig { connections_max: 16, gather, ..UringConfig::default() };
+    assert!(UringDriver::new(config(Duration::from_secs(1))).is_ok());
+    let refused = UringDriver::new(config(Duration::from_millis(1001))).unwrap_err();
+    assert!(refused.to_string().contains("gather"), "{refused}");
 }

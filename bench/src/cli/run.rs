@@ -91,6 +91,10 @@ pub(crate) struct RunArguments {
     /// Acts later than this are overruns; more than 1 % of them make a run invalid
     #[arg(long, value_parser = span, default_value = "10ms")]
     pub(crate) lateness_max: Duration,
+    /// Threads that wait gather what comes for so long: for many threads on few cores; adds to
+    /// latencies [default: not at all]
+    #[arg(long, value_parser = span)]
+    pub(crate) gather: Option<Duration>,
     /// Seed of everything that is drawn
     #[arg(long, default_value_t = 1)]
     pub(crate) seed: u64,
@@ -188,6 +192,7 @@ impl RunArguments {
         let mut plan = RunPlan::new(target, clients, duration, main_metric);
         plan.shards = self.shards;
         plan.lateness_max = self.lateness_max;
+        plan.gather = self.gather.unwrap_or_default();
         plan.seed = self.seed;
         plan.server_pids.clone_from(&self.server_pid);
         let deadlines = &mut plan.deadlines;
@@ -223,6 +228,7 @@ impl RunArguments {
             ("timeout_s".to_owned(), seconds(self.timeout)),
             ("shards".to_owned(), json!(plan.shards_here())),
             ("lateness_max_s".to_owned(), seconds(self.lateness_max)),
+            ("gather_s".to_owned(), seconds(plan.gather)),
             ("seed".to_owned(), json!(self.seed)),
         ])
     }

@@ -59,6 +59,9 @@ pub struct RunPlan {
     pub server_pids: Vec<u32>,
     /// The metric that matters most to this kind of run; it is kept for each second.
     pub main_metric: Metric,
+    /// How long a thread that waits gathers what comes: less of its own processor time in a run of
+    /// many threads, and so much is added to latencies.
+    pub gather: Duration,
     /// Connections end by a reset instead of FIN, so that none keeps its port for a minute.
     pub reset_on_close: bool,
 }
@@ -92,6 +95,7 @@ impl RunPlan {
             seed: 1,
             server_pids: Vec::new(),
             main_metric,
+            gather: Duration::ZERO,
             reset_on_close: false,
         }
     }

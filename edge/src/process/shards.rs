@@ -40,6 +40,7 @@ struct Start {
     config: ShardConfig,
     listen: SocketAddr,
     core: Option<usize>,
+    gather: Duration,
     link: Option<LinkSource>,
 }
 
@@ -61,6 +62,7 @@ impl Shards {
                 config: shard_config(settings, shard, keys.clone()),
                 listen: address,
                 core: (settings.shards <= cores.len()).then(|| cores[shard]),
+                gather: Duration::from_micros(settings.gather_us.into()),
                 link: standalone.map(Standalone::link_source),
             };
             let (handle, bound) = spawn(start, notify.clone())?;
@@ -105,9 +107,13 @@ fn set_up(start: Start) -> Result<(Shard<UringDriver>, Handle, SocketAddr), Fata
         tracing::warn!(shard = number, core, %error, "not pinned");
     }
     let table = start.config.connections_max as u32 + limits::SPARE_SLOTS;
-    let config = UringConfig { connections_max: table, ..UringConfig::default() };
+    let config =
+        UringConfig { connections_max: table, gather: start.gather, ..UringConfig::default() };
     let driver = UringDriver::new(config)
         .map_err(|error| Fatal::unavailable(format!("shard {number}: {error}")))?;
+    if !start.gather.is_zero() && !driver.gathers() && number == 0 {
+        tracing::warn!("gather-us has no effect: kernel 6.12 or later is needed for it");
+    }
     let (mut shard, handle) = Shard::new(driver, start.config, start.link);
     let address = shard
         .listen(start.listen)

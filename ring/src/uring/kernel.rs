@@ -75,6 +75,11 @@ pub struct UringKernel {
 const NOWHERE: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::UNSPECIFIED), 0);
 
 impl UringKernel {
+    /// Whether waits gather completions.
+    pub(super) fn gathers(&self) -> bool {
+        self.ring.gathers()
+    }
+
     /// A ring on this thread, and the slots of its descriptor table.
     pub(super) fn new(config: &UringConfig) -> Result<(Self, u32), SetupError> {
         let live = Live::read();
@@ -82,8 +87,9 @@ impl UringKernel {
             return Err(SetupError::KernelTooOld { release: host::kernel_release() });
         }
         let told = |step| move |error| Live::read().explain(step, error);
-        let mut ring = Ring::new(config.submission_entries, config.completion_entries)
-            .map_err(told("io_uring_setup"))?;
+        let (submissions, completions) = (config.submission_entries, config.completion_entries);
+        let mut ring =
+            Ring::new(submissions, completions, config.gather).map_err(told("io_uring_setup"))?;
         ring.register_itself().map_err(told("registering the ring's descriptor"))?;
         let nofile = host::rlimit_nofile().soft.unwrap_or(u64::MAX);
         let capped = nofile.min(u64::from(limits::CONNECTIONS_MAX)) as u32;

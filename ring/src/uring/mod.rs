@@ -73,6 +73,10 @@ pub struct UringConfig {
     pub receive_packed: bool,
     /// Work of a turn's handlers after which the rest waits for the next turn.
     pub turn_budget: Duration,
+    /// How long a turn that has to wait gathers completions, up to [`limits::GATHERED_MAX`] of them,
+    /// before it works on them (kernel 6.12 and later). Zero: the first ends the wait. Where rings
+    /// share a core, fewer and fuller turns cost less processor time; every event may wait this long.
+    pub gather: Duration,
     /// Connections made by `connect` are reset when they are closed (SO_LINGER of 0 s) instead of
     /// waiting in TIME_WAIT with their port: for load generators.
     pub connect_reset_on_close: bool,
@@ -88,6 +92,7 @@ impl Default for UringConfig {
             receive_buffer_bytes: 64 * 1024,
             receive_packed: true,
             turn_budget: limits::TURN_BUDGET,
+            gather: Duration::ZERO,
             connect_reset_on_close: false,
         }
     }
@@ -120,6 +125,10 @@ impl UringConfig {
         if !buffers.is_power_of_two() || buffers > 32768 {
             return wrong("receive_buffers", buffers, "a power of two, at most 32768");
         }
+        if self.gather > limits::GATHER_MAX {
+            let ms = self.gather.as_millis().try_into().unwrap_or(u32::MAX);
+            return wrong("gather", ms, "at most a second");
+        }
         if self.receive_buffer_bytes == 0 || !self.receive_buffer_bytes.is_multiple_of(4096) {
             return wrong("receive_buffer_bytes", self.receive_buffer_bytes, "a multiple of 4096");
         }
@@ -135,6 +144,7 @@ pub type UringIo = Reactor<UringKernel>;
 pub struct UringDriver {
     io: UringIo,
     connections_max: u32,
+    gathers: bool,
 }
 
 impl UringDriver {
@@ -145,7 +155,9 @@ impl UringDriver {
     pub fn new(config: UringConfig) -> Result<Self, SetupError> {
         config.check()?;
         let (kernel, connections_max) = UringKernel::new(&config)?;
-        Ok(Self { io: Reactor::new(kernel, connections_max, config.turn_budget), connections_max })
+        let gathers = kernel.gathers();
+        let io = Reactor::new(kernel, connections_max, config.turn_budget);
+        Ok(Self { io, connections_max, gathers })
     }
 
     /// Slots of the descriptor table. Posted accepts take up to
@@ -153,6 +165,12 @@ impl UringDriver {
     #[must_use]
     pub fn connections_max(&self) -> u32 {
         self.connections_max
+    }
+
+    /// Whether waits gather completions: it was asked for, and this kernel can.
+    #[must_use]
+    pub fn gathers(&self) -> bool {
+        self.gathers
     }
 }
 

@@ -13,12 +13,16 @@ use std::time::Duration;
 use io_uring::types::{SubmitArgs, Timespec};
 use io_uring::{EnterFlags, IoUring, Submitter, cqueue, squeue};
 
+use crate::limits::GATHERED_MAX;
+
 /// See the module header.
 pub(super) struct Ring {
     uring: IoUring,
     /// Index of the ring among the thread's registered ring descriptors.
     registered: Option<u32>,
     backlog: VecDeque<squeue::Entry>,
+    /// How long a wait gathers completions after which it need not end at once.
+    gather: Duration,
 }
 
 impl fmt::Debug for Ring {
@@ -49,8 +53,9 @@ impl Drop for Ring {
 }
 
 impl Ring {
-    /// A ring with these numbers of entries.
-    pub(super) fn new(submissions: u32, completions: u32) -> io::Result<Self> {
+    /// A ring with these numbers of entries, whose waits gather completions for so long (kernels
+    /// before 6.12 cannot: there a wait ends with the first).
+    pub(super) fn new(submissions: u32, completions: u32, gather: Duration) -> io::Result<Self> {
         let build = |without_array: bool| {
             let mut builder = IoUring::builder();
             builder.setup_single_issuer().setup_defer_taskrun().setup_submit_all();
@@ -65,7 +70,9 @@ impl Ring {
             Err(error) if error.raw_os_error() == Some(libc::EINVAL) => build(false)?,
             built => built?,
         };
-        Ok(Self { uring, registered: None, backlog: VecDeque::new() })
+        let can_gather = uring.params().is_feature_min_timeout();
+        let gather = if can_gather { gather } else { Duration::ZERO };
+        Ok(Self { uring, registered: None, backlog: VecDeque::new(), gather })
     }
 
     /// What registers files and buffers.
@@ -113,7 +120,8 @@ impl Ring {
         self.drain_backlog();
     }
 
-    /// Submits everything and, unless completions are there already, waits at most `wait` for one.
+    /// Submits everything and, unless completions are there already, waits at most `wait` for one,
+    /// or for as many as come while it gathers.
     pub(super) fn enter(&mut self, wait: Duration) -> io::Result<()> {
         while !self.drain_backlog() {
             if !self.submit(0, 0, None)? {
@@ -124,8 +132,18 @@ impl Ring {
         // multishot operation.
         let crowded = self.completions() > self.uring.params().cq_entries() as usize / 2;
         let flags = if crowded { 0 } else { EnterFlags::GETEVENTS.bits() };
-        let want = u32::from(!wait.is_zero() && self.completions() == 0);
+        let waits = !wait.is_zero() && self.completions() == 0;
+        let want = match waits {
+            true if self.gather.is_zero() => 1,
+            true => GATHERED_MAX,
+            false => 0,
+        };
         self.submit(want, flags, Some(wait)).map(drop)
+    }
+
+    /// Whether waits gather completions.
+    pub(super) fn gathers(&self) -> bool {
+        !self.gather.is_zero()
     }
 
     /// Completions to be taken.
@@ -162,7 +180,8 @@ impl Ring {
         let mut args = SubmitArgs::new();
         let mut flags = flags;
         if let Some(timespec) = &timespec {
-            args = args.timespec(timespec);
+            let gather = wait.map_or(Duration::ZERO, |wait| wait.min(self.gather));
+            args = args.timespec(timespec).min_wait_usec(gather.as_micros() as u32);
             flags |= EnterFlags::EXT_ARG.bits();
         }
         match self.call(queued, want, flags, timespec.is_some().then_some(&args)) {

@@ -61,6 +61,7 @@ impl Crew {
             let settings = settings(plan);
             let mut config = ring_config(info.count(), here);
             config.connect_reset_on_close = plan.reset_on_close;
+            config.gather = plan.gather;
             let body = move || {
                 let thread = ShardThread { info, settings, config, say, stopping };
                 thread.run(&tell, &started, |info| make(info));
