@@ -63,6 +63,15 @@ macro_rules! settings {
             $( #[doc = $odoc] #[serde(skip_serializing_if = "Option::is_none")] pub $oname: Option<$otype>, )*
         }
 
+        impl Settings {
+            /// The keys of the file that have no value.
+            fn unset(&self) -> Vec<String> {
+                let mut keys = Vec::new();
+                $( if self.$oname.is_none() { keys.push(stringify!($oname).replace('_', "-")); } )*
+                keys
+            }
+        }
+
         impl Given {
             fn or(self, behind: Self) -> Self {
                 Self {
@@ -209,9 +218,7 @@ where
     let settings = line.given.or(file).settle();
     settings.check()?;
     if line.print_config {
-        let text = toml::to_string(&settings)
-            .map_err(|error| Fatal::configuration(format!("cannot print: {error}")))?;
-        return Ok(Asked::Print(text));
+        return settings.print().map(Asked::Print);
     }
     Ok(Asked::Run(Box::new(settings)))
 }
@@ -234,6 +241,14 @@ fn read_file(path: &std::path::Path) -> Result<Given, Fatal> {
 }
 
 impl Settings {
+    /// A file that says the same. What is not set stands in it as a comment, ready to be filled in.
+    fn print(&self) -> Result<String, Fatal> {
+        let mut text = toml::to_string(self)
+            .map_err(|error| Fatal::configuration(format!("cannot print: {error}")))?;
+        text.extend(self.unset().iter().map(|key| format!("# {key} = \"\"\n")));
+        Ok(text)
+    }
+
     /// Where keys come from.
     pub fn key_source(&self) -> KeySource {
         KeySource {
@@ -264,6 +279,12 @@ impl Settings {
             (
                 self.jwt_alg.is_some() && self.jwt_key.is_none(),
                 "jwt-alg is for jwt-key, which is not given",
+            ),
+            (
+                !self.key_source().is_configured()
+                    && (self.jwt_audience.is_some() || self.jwt_issuer.is_some()),
+                "jwt-audience and jwt-issuer are for tokens, which no key verifies; give --jwt-key \
+                 or --jwks, or leave them out",
             ),
         ];
         if let Some((_, message)) = wrong.into_iter().find(|(is_wrong, _)| *is_wrong) {

@@ -53,7 +53,7 @@ fn a_flag_wins_over_the_file_and_the_file_over_the_default() {
 
 #[test]
 fn what_is_printed_can_be_read_again() {
-    let arguments = ["--shards", "5", "--durability", "250", "--jwt-audience", "chat"];
+    let arguments = ["--shards", "5", "--durability", "250", "--jwks", "keys.json"];
     let Ok(Asked::Print(first)) = ask(&[&arguments[..], &["--print-config"]].concat()) else {
         panic!("prints")
     };
@@ -65,6 +65,26 @@ fn what_is_printed_can_be_read_again() {
     };
     assert_eq!(first, second);
     assert!(first.contains("shards = 5") && first.contains("durability = 250"), "{first}");
+}
+
+#[test]
+fn what_is_not_set_is_printed_as_a_comment() {
+    let Ok(Asked::Print(text)) = ask(&["--print-config", "--jwks", "keys.json"]) else {
+        panic!("prints")
+    };
+    let comments: Vec<_> = text.lines().filter_map(|line| line.strip_prefix("# ")).collect();
+    let unset = ["jwt-key", "jwt-alg", "jwt-audience", "jwt-issuer"];
+    assert_eq!(comments, unset.map(|key| format!("{key} = \"\"")));
+}
+
+#[test]
+fn what_tokens_must_say_is_refused_without_a_key_that_verifies_them() {
+    for flag in ["--jwt-audience", "--jwt-issuer"] {
+        let fatal = refused(&[flag, "chat"]);
+        assert_eq!(fatal.exit, Exit::Configuration);
+        assert!(fatal.message.contains("--jwt-key or --jwks"), "{fatal}");
+        assert!(ask(&[flag, "chat", "--jwks", "keys.json"]).is_ok(), "{flag} with a key");
+    }
 }
 
 #[test]
@@ -231,8 +251,8 @@ fn every_setting_metric_and_reason_is_documented() {
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/operations.md");
     let manual = fs::read_to_string(path).unwrap();
     let Ok(Asked::Print(printed)) = ask(&["--print-config"]) else { panic!("prints") };
-    let optional = ["jwt-key", "jwt-alg", "jwks", "jwt-audience", "jwt-issuer"];
-    let settings = printed.lines().filter_map(|line| line.split(" = ").next()).chain(optional);
+    let lines = printed.lines().map(|line| line.trim_start_matches("# "));
+    let settings = lines.filter_map(|line| line.split(" = ").next());
     let counters = Counters::NAMES.iter().map(|(name, _)| format!("{name}_total"));
     let gauges = Gauges::NAMES.iter().map(|(name, _)| (*name).to_owned());
     let reasons = CloseReason::ALL.iter().map(|reason| reason.label().to_owned());

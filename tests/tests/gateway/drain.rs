@@ -6,6 +6,8 @@ use rustix::process::Signal;
 use serde_json::json;
 use throng_tests::client::{Client, Refused};
 use throng_tests::gateway::Gateway;
+use throng_tests::random::Random;
+use throng_tests::run::Run;
 use throng_tests::{http, ids};
 
 /// From being told to the close. Who comes back at the moment in the hint is never cut off.
@@ -149,4 +151,40 @@ fn without_clients_it_ends_at_once() {
     };
     let tries: Vec<Duration> = (0..3).map(end).collect();
     assert!(tries.iter().any(|took| *took < GRACE), "{tries:?}: nobody is to be told");
+}
+
+/// I1-I4 over stops while everybody is busy: whoever was not answered tries again after the restart.
+#[test]
+fn nothing_acknowledged_is_lost_by_stops_under_load() {
+    const STOPS: usize = 4;
+    let mut random = Random::of_this_run();
+    let mut gateway = Gateway::start_with(&[
+        "--shards",
+        "2",
+        "--drain-window-ms",
+        "200",
+        "--ops-burst",
+        "60000",
+        "--ops-per-s",
+        "60000",
+    ]);
+    let run = Run {
+        users: 16,
+        groups: 5,
+        messages: 120,
+        cut_once_in: 0,
+        pause_ms: 30,
+        listen: Duration::ZERO,
+    };
+    let started = run.start(&gateway, &mut random);
+    for _ in 0..STOPS {
+        std::thread::sleep(Duration::from_millis(150 + random.below(400)));
+        gateway.signal(Signal::TERM);
+        assert_eq!(gateway.wait().code(), Some(0), "{}", gateway.log());
+        gateway.restart();
+    }
+    let outcome = started.finish();
+    let most_stops = run.users * 2 * (1 + STOPS / 2);
+    assert!(outcome.connections() > most_stops, "the run was over before the stops");
+    outcome.assert_good();
 }
