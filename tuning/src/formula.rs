@@ -1,15 +1,19 @@
 //! Arithmetic over a plan's variables: `ceil(connections / shards) + 64`.
 //!
 //! Grammar: numbers, names, `+ - * /` with the usual precedence, parentheses, and the functions
-//! `ceil(x)`, `min(x, y)`, `max(x, y)`. Parsed once when a profile is read, so that a mistake in a
-//! profile is an error before anything is compared. Nesting is bounded.
+//! `ceil(x)`, `floor(x)`, `power_of_two(x)` (the next one), `min(x, y)`, `max(x, y)`. Parsed once
+//! when a profile is read, so that a mistake in a profile is an error before anything is compared.
+//! Nesting and length are bounded.
 
 use std::collections::BTreeMap;
 
 use thiserror::Error;
 
-/// Parentheses and calls inside each other at most.
-const DEPTH_MAX: usize = 32;
+use crate::limits::{FORMULA_DEPTH_MAX, FORMULA_NODES_MAX};
+use crate::value::grouped;
+
+/// Names and their values.
+pub type Variables = BTreeMap<String, f64>;
 
 /// A parsed formula.
 #[derive(Clone, Debug, PartialEq)]
@@ -35,6 +39,10 @@ pub enum Operation {
     Divide,
     /// The next whole number.
     Ceil,
+    /// The whole number below.
+    Floor,
+    /// The next power of two.
+    PowerOfTwo,
     /// The smaller.
     Min,
     /// The larger.
@@ -54,8 +62,11 @@ pub enum FormulaError {
     #[error("unknown function {0}")]
     UnknownFunction(String),
     /// Too deep.
-    #[error("nested deeper than {DEPTH_MAX}")]
+    #[error("nested deeper than {FORMULA_DEPTH_MAX}")]
     TooDeep,
+    /// Too many operators and operands.
+    #[error("longer than {FORMULA_NODES_MAX} operators and operands")]
+    TooLong,
     /// Division by zero, or larger than can be compared.
     #[error("the value is not a finite number")]
     NotFinite,
@@ -67,7 +78,7 @@ impl Formula {
     /// # Errors
     /// It is not of the grammar, or nested too deeply.
     pub fn parse(text: &str) -> Result<Self, FormulaError> {
-        let mut parser = Parser { text, at: 0, depth: 0 };
+        let mut parser = Parser { text, at: 0, depth: 0, nodes: 0 };
         let formula = parser.sum()?;
         match parser.peek() {
             None => Ok(formula),
@@ -79,7 +90,7 @@ impl Formula {
     ///
     /// # Errors
     /// A variable is unknown, or the value is not finite.
-    pub fn value(&self, variables: &BTreeMap<&str, f64>) -> Result<f64, FormulaError> {
+    pub fn value(&self, variables: &Variables) -> Result<f64, FormulaError> {
         let value = match self {
             Self::Number(number) => *number,
             Self::Variable(name) => *variables
@@ -92,12 +103,55 @@ impl Formula {
         };
         if value.is_finite() { Ok(value) } else { Err(FormulaError::NotFinite) }
     }
+
+    /// The names that it uses.
+    #[must_use]
+    pub fn names(&self) -> Vec<&str> {
+        match self {
+            Self::Number(_) => Vec::new(),
+            Self::Variable(name) => vec![name],
+            Self::Apply(_, operands) => operands.iter().flat_map(Self::names).collect(),
+        }
+    }
+}
+
+/// `text` with the values of its names in their places: the arithmetic behind a figure.
+#[must_use]
+pub fn substituted(text: &str, variables: &Variables) -> String {
+    let mut out = String::new();
+    let mut rest = text;
+    while let Some(start) = rest.find(|c: char| c.is_ascii_alphabetic()) {
+        let tail = &rest[start..];
+        let is_name = |c: char| c.is_ascii_alphanumeric() || c == '_';
+        let (name, after) = tail.split_at(tail.find(|c| !is_name(c)).unwrap_or(tail.len()));
+        out.push_str(&rest[..start]);
+        match variables.get(name) {
+            Some(value) => out.push_str(&number_text(*value)),
+            None => out.push_str(name),
+        }
+        rest = after;
+    }
+    out + rest
+}
+
+fn number_text(value: f64) -> String {
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "checked to be whole"
+    )]
+    if value >= 0.0 && value.fract() == 0.0 {
+        return grouped(value as u64);
+    }
+    format!("{value}")
 }
 
 impl Operation {
     fn function(name: &str) -> Option<(Self, usize)> {
         match name {
             "ceil" => Some((Self::Ceil, 1)),
+            "floor" => Some((Self::Floor, 1)),
+            "power_of_two" => Some((Self::PowerOfTwo, 1)),
             "min" => Some((Self::Min, 2)),
             "max" => Some((Self::Max, 2)),
             _ => None,
@@ -111,6 +165,8 @@ impl Operation {
             (Self::Multiply, [x, y]) => x * y,
             (Self::Divide, [x, y]) => x / y,
             (Self::Ceil, [x]) => x.ceil(),
+            (Self::Floor, [x]) => x.floor(),
+            (Self::PowerOfTwo, [x]) => x.max(1.0).log2().ceil().exp2(),
             (Self::Min, [x, y]) => x.min(*y),
             (Self::Max, [x, y]) => x.max(*y),
             // The parser gives every operation its number of operands.
@@ -123,6 +179,7 @@ struct Parser<'a> {
     text: &'a str,
     at: usize,
     depth: usize,
+    nodes: usize,
 }
 
 impl<'a> Parser<'a> {
@@ -144,7 +201,7 @@ impl<'a> Parser<'a> {
 
     fn sum(&mut self) -> Result<Formula, FormulaError> {
         self.depth += 1;
-        if self.depth > DEPTH_MAX {
+        if self.depth > FORMULA_DEPTH_MAX {
             return Err(FormulaError::TooDeep);
         }
         let mut left = self.product()?;
@@ -175,6 +232,10 @@ impl<'a> Parser<'a> {
     }
 
     fn atom(&mut self) -> Result<Formula, FormulaError> {
+        self.nodes += 1;
+        if self.nodes > FORMULA_NODES_MAX {
+            return Err(FormulaError::TooLong);
+        }
         match self.peek() {
             Some(b'(') => {
                 self.at += 1;
@@ -225,8 +286,28 @@ mod tests {
     use proptest::prelude::*;
 
     fn value(text: &str) -> Result<f64, FormulaError> {
-        let variables = BTreeMap::from([("connections", 100_000.0), ("shards", 3.0)]);
-        Formula::parse(text)?.value(&variables)
+        Formula::parse(text)?.value(&variables())
+    }
+
+    fn variables() -> Variables {
+        [("connections", 100_000.0), ("shards", 3.0), ("busy", 0.25)]
+            .map(|(name, value)| (name.to_owned(), value))
+            .into()
+    }
+
+    #[test]
+    fn the_arithmetic_is_shown_with_its_numbers() {
+        let shown = substituted("ceil(connections * busy / shards) + 64", &variables());
+        assert_eq!(shown, "ceil(100,000 * 0.25 / 3) + 64");
+    }
+
+    #[test]
+    fn length_is_bounded_on_both_sides() {
+        let sum = |terms: usize| vec!["1"; terms].join(" + ");
+        #[expect(clippy::cast_precision_loss, reason = "a small number")]
+        let all = FORMULA_NODES_MAX as f64;
+        assert_eq!(value(&sum(FORMULA_NODES_MAX)), Ok(all));
+        assert_eq!(value(&sum(FORMULA_NODES_MAX + 1)), Err(FormulaError::TooLong));
     }
 
     #[test]
@@ -241,12 +322,15 @@ mod tests {
         assert_eq!(value("ceil(connections / shards) + 64"), Ok(33_398.0));
         assert_eq!(value("min(4096, connections)"), Ok(4096.0));
         assert_eq!(value("max(1, shards)"), Ok(3.0));
+        assert_eq!(value("floor(shards / 2)"), Ok(1.0));
+        assert_eq!(value("power_of_two(0) + power_of_two(1024)"), Ok(1025.0));
+        assert_eq!(value("power_of_two(1025)"), Ok(2048.0));
     }
 
     #[test]
     fn mistakes_are_named() {
         assert_eq!(value("users"), Err(FormulaError::UnknownVariable("users".into())));
-        assert_eq!(value("floor(2)"), Err(FormulaError::UnknownFunction("floor".into())));
+        assert_eq!(value("round(2)"), Err(FormulaError::UnknownFunction("round".into())));
         assert_eq!(value("1 / 0"), Err(FormulaError::NotFinite));
         assert_eq!(value("1 +"), Err(FormulaError::Expected(3, "a number, a name or `(`")));
         assert_eq!(value("1 1"), Err(FormulaError::Expected(2, "an operator or the end")));
@@ -256,8 +340,8 @@ mod tests {
     #[test]
     fn nesting_is_bounded_on_both_sides() {
         let nested = |depth: usize| format!("{}1{}", "(".repeat(depth), ")".repeat(depth));
-        assert_eq!(value(&nested(DEPTH_MAX - 1)), Ok(1.0));
-        assert_eq!(value(&nested(DEPTH_MAX)), Err(FormulaError::TooDeep));
+        assert_eq!(value(&nested(FORMULA_DEPTH_MAX - 1)), Ok(1.0));
+        assert_eq!(value(&nested(FORMULA_DEPTH_MAX)), Err(FormulaError::TooDeep));
     }
 
     proptest! {

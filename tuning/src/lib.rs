@@ -1,10 +1,17 @@
-//! What a gateway needs from its host, as data, and a read-only check of it.
+//! What a host needs to hold what is planned, and how it gets there and back.
 //!
-//! A [`profile::Profile`] lists keys with a bound given by a [`formula::Formula`] over the plan
-//! (connections, shards, memory). [`check::check`] compares the live values with it. No number is
-//! in the code: what is asked for, why, and what to do stand in profiles/*.toml.
+//! - [`profile`]: what a role asks of its host, as data with reasons; worked out by [`formula`].
+//! - [`host`]: what a host is, read below a root directory, so that an image or a test is one, too.
+//! - [`plan`]: the memory budget, the values, and the order in which limits are hit.
+//! - [`check`]: a host beside its plan, read only.
+//!
+//! No number that is asked of a host is in the code: they stand in profiles/*.toml.
 
 pub mod check;
+pub mod exit;
 pub mod formula;
-pub mod live;
+pub mod host;
+pub mod limits;
+pub mod plan;
 pub mod profile;
+pub mod value;

@@ -1,0 +1,51 @@
+//! Every key of every profile is in this kernel, with the namespace scope that its profile says.
+//! Where namespaces are refused, only what needs none is tested.
+
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+
+use std::path::Path;
+use std::process::Command;
+
+use throng_tune::host::{Host, KernelVersion};
+use throng_tune::profile::{Key, Kind, Profile, Role, Scope};
+
+fn keys() -> Vec<Key> {
+    let mut keys: Vec<Key> =
+        Role::ALL.iter().flat_map(|role| Profile::of(*role).unwrap().keys).collect();
+    let kernel = KernelVersion::parse(&Host::this().sysctl("kernel.osrelease").unwrap()).unwrap();
+    keys.retain(|key| key.kernel <= kernel && matches!(key.kind, Kind::Sysctl | Kind::Boot));
+    keys
+}
+
+/// What a new network namespace lets its owner write, of these paths.
+fn writable_in_a_new_namespace(paths: &[String]) -> Option<Vec<bool>> {
+    let script =
+        "for p; do [ -e $p ] && [ $(($(stat -c 0%a $p) & 0200)) != 0 ] && echo y || echo n; done";
+    let output =
+        Command::new("unshare").args(["-n", "sh", "-c", script, "sh"]).args(paths).output();
+    let output = output.ok().filter(|output| output.status.success())?;
+    Some(String::from_utf8(output.stdout).unwrap().lines().map(|line| line == "y").collect())
+}
+
+#[test]
+fn every_key_is_there_unless_its_module_is_not_loaded() {
+    for key in keys() {
+        let path = key.path().unwrap();
+        assert!(key.module.is_some() || Path::new(&path).exists(), "{path}");
+    }
+}
+
+#[test]
+fn network_keys_belong_to_whom_the_profile_says() {
+    let keys: Vec<_> = keys().into_iter().filter(|key| key.name.starts_with("net.")).collect();
+    let keys: Vec<_> =
+        keys.into_iter().filter(|key| Path::new(&key.path().unwrap()).exists()).collect();
+    let paths: Vec<_> = keys.iter().map(|key| key.path().unwrap()).collect();
+    let Some(writable) = writable_in_a_new_namespace(&paths) else {
+        eprintln!("skipped: this process may not make a network namespace");
+        return;
+    };
+    for (key, writable) in keys.iter().zip(writable) {
+        assert_eq!(writable, key.scope == Scope::Netns, "{}", key.name);
+    }
+}
