@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 use std::time::{Duration, SystemTime};
 
-use throng_store::{ConvId, DirtyWindow, Epoch, PartitionId, Store, StoreError};
+use throng_store::{ConvId, DirtyWindow, Epoch, OwnershipError, PartitionId, Store, StoreError};
 use throng_wire::id;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::runtime::Handle;
@@ -58,6 +58,9 @@ pub enum StartError {
     /// The store did not give what a router begins with.
     #[error("the router cannot start: {0}")]
     Store(#[from] StoreError),
+    /// The store did not give the router its partitions.
+    #[error("the router cannot start: {0}")]
+    Ownership(#[from] OwnershipError),
 }
 
 /// A router at work. Dropping it leaves its tasks to the runtime; [`Router::shutdown`] ends them.
@@ -228,7 +231,7 @@ fn incarnation() -> u64 {
     RandomState::new().hash_one(std::process::id())
 }
 
-async fn take_all<S: Store>(store: &S) -> Result<Vec<(PartitionId, Epoch)>, StoreError> {
+async fn take_all<S: Store>(store: &S) -> Result<Vec<(PartitionId, Epoch)>, OwnershipError> {
     let mut owned = Vec::with_capacity(PARTITIONS.into());
     for partition in 0..PARTITIONS {
         owned.push((partition, store.take(partition).await?));

@@ -12,8 +12,8 @@ use throng_router::{Config, Router};
 use throng_store::embedded::{self, Embedded};
 use throng_store::{
     Append, Busy, ConvId, ConvRow, DirtyWindow, Epoch, FenceOutcome, MemberRow, Outcomes,
-    PageLimit, PartitionId, Projection, Range, Row, Store, StoreError, Tag, UserConvRow, UserId,
-    Watermarks,
+    OwnershipError, PageLimit, PartitionId, Projection, Range, Row, Store, StoreError, Tag,
+    UserConvRow, UserId, Watermarks,
 };
 use throng_wire::{id, v1};
 
@@ -52,7 +52,7 @@ impl Store for Faulty {
         self.store.log_id()
     }
 
-    async fn take(&self, partition: PartitionId) -> Result<Epoch, StoreError> {
+    async fn take(&self, partition: PartitionId) -> Result<Epoch, OwnershipError> {
         self.store.take(partition).await
     }
 

@@ -23,8 +23,10 @@
 
 pub mod embedded;
 pub mod limits;
+mod ownership;
 mod types;
 
+pub use ownership::{Incarnation, Ownership, OwnershipError, PartitionRow, RouterId, RouterRow};
 pub use types::{
     Append, AppendOutcome, Busy, ConvId, ConvRow, DirtyWindow, Epoch, FenceOutcome, MemberRow,
     Outcomes, PageLimit, PartitionId, Projection, Range, Role, Row, Seq, StoreError, Tag,
@@ -41,19 +43,20 @@ pub trait Store: Clone + Send + Sync + 'static {
     /// Becomes the owner of a partition: a new epoch, higher than every earlier one.
     ///
     /// The embedded engine takes all partitions at once when it opens (its directory lock is the
-    /// fence) and gives the epoch of this run.
+    /// fence) and gives the epoch of this run. What a shared store asks for: [`Ownership`].
     fn take(
         &self,
         partition: PartitionId,
-    ) -> impl Future<Output = Result<Epoch, StoreError>> + Send;
+    ) -> impl Future<Output = Result<Epoch, OwnershipError>> + Send;
 
     /// Whether this process still owns what it took. A commit needs a fence read that *started*
     /// after the append returned. A store that can write no more answers `Fenced`.
     fn fence(&self) -> impl Future<Output = FenceOutcome> + Send;
 
     /// Queues rows of one conversation for one durable write. The outcome comes later through
-    /// `outcomes`, with `tag`; one send on that queue carries all outcomes of one commit. An append
-    /// of another epoch than this process took is answered [`AppendOutcome::Fenced`].
+    /// `outcomes`, with `tag`; one send on that queue carries all outcomes of one commit. An engine
+    /// that has one epoch answers an append of any other [`AppendOutcome::Fenced`]; elsewhere such
+    /// rows harm nobody, as they are keyed by their epoch and carry their `base`.
     ///
     /// # Errors
     /// [`Busy`] gives the append back when the queue is full, or the store has ended: nothing was

@@ -77,6 +77,10 @@ pub const FAILED_STOP: Duration = Duration::from_secs(1);
 /// Threads of the engine that write memtables out and compact tables.
 pub const ENGINE_THREADS: usize = 2;
 
+/// Routers that share a store at most. A row of a router is never deleted, so that its number counts
+/// for ever: whoever replaces it takes the number over.
+pub const ROUTERS_MAX: usize = 1_024;
+
 // One append always fits an empty queue, and a full queue fills a commit.
 const _: () = assert!(APPEND_BYTES_MAX <= QUEUE_BYTES && COMMIT_APPENDS <= QUEUE_APPENDS);
 // A full queue of cells is more than one commit, and what one commit takes finds room in the queue.

@@ -335,7 +335,7 @@ pub enum Projection {
 }
 
 /// Why a read or a projection failed.
-#[derive(Debug, Clone, Error)]
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum StoreError {
     /// The store refused or did not answer in time; try again later.
     #[error("the store did not answer: {0}")]

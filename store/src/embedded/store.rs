@@ -4,8 +4,8 @@ use super::queue::{JobKind, QueuedAppend};
 use super::{Embedded, cells, reads};
 use crate::{
     Append, Busy, ConvId, ConvRow, DirtyWindow, Epoch, FenceOutcome, MemberRow, Outcomes,
-    PageLimit, PartitionId, Projection, Range, Row, Store, StoreError, Tag, UserConvRow, UserId,
-    Watermarks, limits,
+    OwnershipError, PageLimit, PartitionId, Projection, Range, Row, Store, StoreError, Tag,
+    UserConvRow, UserId, Watermarks, limits,
 };
 
 impl Store for Embedded {
@@ -13,7 +13,7 @@ impl Store for Embedded {
         self.shared.log_id
     }
 
-    async fn take(&self, _partition: PartitionId) -> Result<Epoch, StoreError> {
+    async fn take(&self, _partition: PartitionId) -> Result<Epoch, OwnershipError> {
         self.shared.channel.failure.check()?;
         Ok(self.shared.epoch)
     }
