@@ -1,5 +1,7 @@
 //! A wrong profile is an error with file and line.
 
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+
 use throng_tune::profile::{Profile, Role};
 
 const HEAD: &str = "role = \"edge\"\nsummary = \"s\"\nunit = \"u.service\"\n";

@@ -19,6 +19,12 @@ pub(super) fn findings(subject: &Subject<'_>, asks: &[Ask<'_>]) -> Vec<Finding> 
         Some(finding(&left.name, Level::Advice, place(set), &left.why, "take the line out"))
     }));
     findings.extend(stale_listener(subject, asks));
+    if subject.is_unfinished {
+        let why = "a crash or a refusal left some values as planned and others as before";
+        let live = "begun and not ended".to_owned();
+        let action = "throng-tune apply goes on, throng-tune rollback goes back";
+        findings.push(finding("apply", Level::Advice, live, why, action));
+    }
     findings
 }
 

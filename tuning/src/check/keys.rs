@@ -27,7 +27,7 @@ pub fn live_value(
             {
                 return Ok(Value::parse("unlimited"));
             }
-            let of_unit = || unit_limit(host, unit, &key.name);
+            let of_unit = || unit_limit(host, unit, &key.name, None);
             if process.is_named() {
                 return Ok(Value(vec![process.limits(host, &key.name)?.soft]));
             }
@@ -91,7 +91,7 @@ fn whose(subject: &Subject<'_>, key: &Key) -> String {
         return String::new();
     }
     let unit = &subject.profile.unit;
-    match unit_limit(subject.host, unit, &key.name) {
+    match unit_limit(subject.host, unit, &key.name, None) {
         Some(_) => format!(" (as {unit} will have it)"),
         None => " (of this program; --pid looks at the gateway's)".to_owned(),
     }

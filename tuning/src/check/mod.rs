@@ -72,6 +72,8 @@ pub struct Subject<'a> {
     /// When keys that are read at listen() were last written by this program, in seconds since the
     /// epoch.
     pub applied_s: Option<u64>,
+    /// An apply or rollback did not come to its end.
+    pub is_unfinished: bool,
 }
 
 /// Looks at everything.

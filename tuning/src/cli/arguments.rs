@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, value_parser};
+use throng_tune::apply::ApplyScope;
 use throng_tune::limits::CONNECTIONS_MAX;
 use throng_tune::plan::Transport;
 use throng_tune::profile::Role;
@@ -14,7 +15,7 @@ that has to be known cannot be read; 74 the host could not be changed; 78 a prof
 wrong.";
 
 #[derive(Parser)]
-#[command(version, about = "Plans a host for many connections and checks it")]
+#[command(version, about = "Plans, checks and sets a host for many connections")]
 #[command(after_help = EXIT_CODES)]
 pub(crate) struct Arguments {
     #[command(subcommand)]
@@ -27,6 +28,10 @@ pub(crate) enum Command {
     Plan(PlanOptions),
     /// Compare the host with its plan; changes nothing
     Check(CheckOptions),
+    /// Set the host to its plan, for this boot and the next (root)
+    Apply(ApplyOptions),
+    /// Put back what was before apply (root)
+    Rollback(RollbackOptions),
 }
 
 /// What the host should hold. What is not said is taken from the host.
@@ -87,4 +92,23 @@ pub(crate) struct CheckOptions {
     /// One JSON document in the place of text
     #[arg(long)]
     pub(crate) json: bool,
+}
+
+#[derive(Args)]
+pub(crate) struct ApplyOptions {
+    #[command(flatten)]
+    pub(crate) host: HostOptions,
+    /// Say exactly what would be written, and write nothing
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+    /// How much of the plan
+    #[arg(long, value_enum, default_value_t = ApplyScope::Host)]
+    pub(crate) scope: ApplyScope,
+}
+
+#[derive(Args)]
+pub(crate) struct RollbackOptions {
+    /// The root of the host: another directory for an image
+    #[arg(long, value_name = "DIRECTORY", default_value = "/")]
+    pub(crate) root: PathBuf,
 }

@@ -2,9 +2,11 @@
 
 use std::io::Write;
 
+use throng_tune::apply::{ApplyError, HostStorage, Journal, State};
 use throng_tune::check::{self, Subject, report};
 use throng_tune::exit::{Exit, Fatal};
 use throng_tune::host::Process;
+use throng_tune::profile::Profile;
 
 use super::arguments::CheckOptions;
 use super::context::{Context, wrong_profile};
@@ -12,13 +14,17 @@ use super::context::{Context, wrong_profile};
 pub(crate) fn run(options: &CheckOptions, out: &mut impl Write) -> Result<Exit, Fatal> {
     let process = options.pid.map_or_else(Process::this, Process::of);
     let context = Context::new(&options.host, process)?;
+    let record = Journal::load(&HostStorage::new(&context.host));
+    let told = |error: ApplyError| Fatal::new(Exit::Configuration, error.to_string());
+    let journal = record.map_err(told)?;
     let subject = Subject {
         host: &context.host,
         process: context.process.clone(),
         profile: &context.profile,
         inputs: &context.inputs,
         lower_defaults: options.host.lower_defaults,
-        applied_s: None,
+        applied_s: journal.as_ref().and_then(|journal| applied_s(journal, &context.profile)),
+        is_unfinished: journal.is_some_and(|journal| journal.state != State::Applied),
     };
     let findings = check::check(&subject).map_err(|error| wrong_profile(&error))?;
     if options.json {
@@ -27,4 +33,11 @@ pub(crate) fn run(options: &CheckOptions, out: &mut impl Write) -> Result<Exit, 
         report::text(out, &findings)?;
     }
     Ok(check::exit(&findings))
+}
+
+/// When a key that is read at listen() was written, if it was.
+fn applied_s(journal: &Journal, profile: &Profile) -> Option<u64> {
+    let at_listen = profile.keys.iter().filter(|key| key.at_listen);
+    let mut paths = at_listen.filter_map(throng_tune::profile::Key::path);
+    paths.any(|path| journal.before(&path).is_some()).then_some(journal.begun_s)
 }

@@ -6,7 +6,7 @@ use throng_tune::host::{Facts, Host, Process};
 use throng_tune::plan::budget::largest_that_fits;
 use throng_tune::plan::render::{Change, Sheet};
 use throng_tune::plan::{Budget, Inputs, default_shards, order};
-use throng_tune::profile::ask::AskError;
+use throng_tune::profile::ask::{Ask, AskError};
 use throng_tune::profile::{Key, Profile};
 
 use super::arguments::HostOptions;
@@ -50,6 +50,11 @@ impl Context {
             facts,
         };
         Ok(Self { host, process, profile, inputs })
+    }
+
+    /// Every key that the plan asks for, worked out.
+    pub(crate) fn asks(&self) -> Result<Vec<Ask<'_>>, AskError> {
+        self.profile.ask(&self.inputs.variables(&self.profile)?)
     }
 
     /// The plan on paper.

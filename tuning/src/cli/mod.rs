@@ -1,5 +1,6 @@
 //! The command line: what it says, and which part of the library does it.
 
+mod apply;
 mod arguments;
 mod check;
 mod context;
@@ -33,5 +34,7 @@ pub(crate) fn run(
     match arguments.command {
         Command::Plan(options) => plan::run(&options, out),
         Command::Check(options) => check::run(&options, out),
+        Command::Apply(options) => apply::run(&options, out),
+        Command::Rollback(options) => apply::run_back(&options, out),
     }
 }

@@ -17,9 +17,10 @@ pub fn directive(limit: &str) -> String {
     format!("Limit{}", limit.to_uppercase())
 }
 
-/// The hard limit that a unit asks for, by the limit's name; `None` if nothing does.
+/// The hard limit that a unit asks for, by the limit's name; `None` if nothing does. A drop-in
+/// named `except` does not count.
 #[must_use]
-pub fn unit_limit(host: &Host, unit: &str, limit: &str) -> Option<Word> {
+pub fn unit_limit(host: &Host, unit: &str, limit: &str, except: Option<&str>) -> Option<Word> {
     let directive = directive(limit);
     let mut texts: Vec<String> = DIRECTORIES
         .iter()
@@ -28,7 +29,9 @@ pub fn unit_limit(host: &Host, unit: &str, limit: &str) -> Option<Word> {
         .collect();
     let mut drop_ins = std::collections::BTreeMap::new();
     for place in DIRECTORIES {
-        for name in host.names(&format!("{place}/{unit}.d")) {
+        let names = host.names(&format!("{place}/{unit}.d")).into_iter();
+        let counts = |name: &String| name.ends_with(".conf") && except != Some(name.as_str());
+        for name in names.filter(counts) {
             drop_ins.entry(name.clone()).or_insert_with(|| format!("{place}/{unit}.d/{name}"));
         }
     }

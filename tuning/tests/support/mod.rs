@@ -3,12 +3,14 @@
 #![allow(dead_code, reason = "each test uses its part")]
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
 use tempfile::TempDir;
 use throng_tune::host::{Facts, KernelVersion};
 use throng_tune::plan::{Inputs, Transport};
+use throng_tune::value::Value;
 
 pub(crate) const GIB: u64 = 1 << 30;
 
@@ -128,4 +130,40 @@ pub(crate) fn assert_golden(name: &str, text: &str) {
     }
     let golden = fs::read_to_string(&path).unwrap_or_default();
     assert_eq!(text, golden, "{name}: UPDATE_GOLDEN=1 writes it anew");
+}
+
+/// Every file and directory below a root (`None` for a directory), by its path.
+pub(crate) type Tree = BTreeMap<String, Option<String>>;
+
+impl FakeHost {
+    pub(crate) fn tree(&self) -> Tree {
+        let mut tree = Tree::new();
+        walk(self.path(), self.path(), &mut tree);
+        tree
+    }
+}
+
+fn walk(root: &Path, directory: &Path, tree: &mut Tree) {
+    for entry in fs::read_dir(directory).unwrap() {
+        let path = entry.unwrap().path();
+        let name = path.strip_prefix(root).unwrap().to_str().unwrap().to_owned();
+        if path.is_dir() {
+            tree.insert(name, None);
+            walk(root, &path, tree);
+        } else {
+            let text = fs::read_to_string(&path).unwrap();
+            // A real kernel marks the chosen word anew; a file keeps what was written.
+            let is_choice = name.ends_with("transparent_hugepage/enabled");
+            let text = if is_choice { Value::parse_choice(&text).to_string() } else { text };
+            tree.insert(name, Some(text));
+        }
+    }
+}
+
+/// Two trees are the same; says where they are not.
+pub(crate) fn assert_same(left: &Tree, right: &Tree) {
+    let paths = left.keys().chain(right.keys());
+    for path in paths {
+        assert_eq!(left.get(path), right.get(path), "{path}");
+    }
 }
