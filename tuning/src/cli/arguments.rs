@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, value_parser};
 use throng_tune::apply::ApplyScope;
+use throng_tune::emit::Format;
 use throng_tune::limits::CONNECTIONS_MAX;
 use throng_tune::plan::Transport;
 use throng_tune::profile::Role;
@@ -28,6 +29,10 @@ pub(crate) enum Command {
     Plan(PlanOptions),
     /// Compare the host with its plan; changes nothing
     Check(CheckOptions),
+    /// Write the plan as a page for another program
+    Emit(EmitOptions),
+    /// Say why a key is asked for or left alone; without a key, of all, as Markdown
+    Explain(ExplainOptions),
     /// Set the host to its plan, for this boot and the next (root)
     Apply(ApplyOptions),
     /// Put back what was before apply (root)
@@ -111,4 +116,22 @@ pub(crate) struct RollbackOptions {
     /// The root of the host: another directory for an image
     #[arg(long, value_name = "DIRECTORY", default_value = "/")]
     pub(crate) root: PathBuf,
+}
+
+#[derive(Args)]
+pub(crate) struct EmitOptions {
+    #[command(flatten)]
+    pub(crate) host: HostOptions,
+    /// For which program
+    #[arg(long, value_enum)]
+    pub(crate) format: Format,
+}
+
+#[derive(Args)]
+pub(crate) struct ExplainOptions {
+    /// The key, such as net.core.somaxconn
+    pub(crate) key: Option<String>,
+    /// Whose profile
+    #[arg(long, value_enum, default_value_t = Role::Edge)]
+    pub(crate) role: Role,
 }

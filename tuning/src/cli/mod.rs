@@ -4,6 +4,7 @@ mod apply;
 mod arguments;
 mod check;
 mod context;
+mod emit;
 mod plan;
 
 use std::ffi::OsString;
@@ -34,6 +35,8 @@ pub(crate) fn run(
     match arguments.command {
         Command::Plan(options) => plan::run(&options, out),
         Command::Check(options) => check::run(&options, out),
+        Command::Emit(options) => emit::run(&options, out),
+        Command::Explain(options) => emit::explain(&options, out),
         Command::Apply(options) => apply::run(&options, out),
         Command::Rollback(options) => apply::run_back(&options, out),
     }
