@@ -5,6 +5,7 @@
 //! - [`plan`]: the memory budget, the values, and the order in which limits are hit.
 //! - [`check`]: a host beside its plan, read only.
 //! - [`emit`] and [`explain`]: the same for other programs and for readers.
+//! - [`watch`]: the counters that tell that a limit is near.
 //! - [`apply`]: the only thing that writes: a transaction with a way back.
 //!
 //! No number that is asked of a host is in the code: they stand in profiles/*.toml.
@@ -20,3 +21,4 @@ pub mod limits;
 pub mod plan;
 pub mod profile;
 pub mod value;
+pub mod watch;

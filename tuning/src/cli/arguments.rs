@@ -29,6 +29,8 @@ pub(crate) enum Command {
     Plan(PlanOptions),
     /// Compare the host with its plan; changes nothing
     Check(CheckOptions),
+    /// Tell when a counter says that a limit is near, and what to do
+    Watch(WatchOptions),
     /// Write the plan as a page for another program
     Emit(EmitOptions),
     /// Say why a key is asked for or left alone; without a key, of all, as Markdown
@@ -134,4 +136,20 @@ pub(crate) struct ExplainOptions {
     /// Whose profile
     #[arg(long, value_enum, default_value_t = Role::Edge)]
     pub(crate) role: Role,
+}
+
+#[derive(Args)]
+pub(crate) struct WatchOptions {
+    /// Time between two looks
+    #[arg(long, default_value_t = 5_000, value_parser = value_parser!(u64).range(1..=86_400_000))]
+    pub(crate) interval_ms: u64,
+    /// Looks after the first; without it for ever. The exit code is then 1 if there was news
+    #[arg(long)]
+    pub(crate) count: Option<u64>,
+    /// The gateway's admin port, such as http://127.0.0.1:7401, for its own counters
+    #[arg(long, value_name = "URL")]
+    pub(crate) metrics: Option<String>,
+    /// The root of the host
+    #[arg(long, value_name = "DIRECTORY", default_value = "/")]
+    pub(crate) root: PathBuf,
 }

@@ -6,6 +6,7 @@ mod check;
 mod context;
 mod emit;
 mod plan;
+mod watch;
 
 use std::ffi::OsString;
 use std::io::{self, Write};
@@ -37,6 +38,7 @@ pub(crate) fn run(
         Command::Check(options) => check::run(&options, out),
         Command::Emit(options) => emit::run(&options, out),
         Command::Explain(options) => emit::explain(&options, out),
+        Command::Watch(options) => watch::run(&options, out),
         Command::Apply(options) => apply::run(&options, out),
         Command::Rollback(options) => apply::run_back(&options, out),
     }

@@ -14,6 +14,13 @@ pub struct ProfileError {
     pub message: String,
 }
 
+impl ProfileError {
+    /// A mistake that the TOML reader found in `text`.
+    pub(crate) fn syntax(file: &str, text: &str, error: &toml::de::Error) -> Self {
+        Text { file, text }.syntax(error)
+    }
+}
+
 /// A profile's text, to tell lines from places.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Text<'a> {
