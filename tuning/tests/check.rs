@@ -82,11 +82,30 @@ fn a_needed_key_that_cannot_be_read_never_passes() {
 #[test]
 fn a_key_that_is_younger_than_the_kernel_is_no_fault() {
     let (code, text) = after(|host| {
-        host.sysctl("kernel.osrelease", "5.10.0");
-        host.remove("/proc/sys/net/ipv4/tcp_migrate_req");
+        host.sysctl("kernel.osrelease", "6.1.0");
         host.remove("/proc/sys/kernel/io_uring_disabled");
     });
     assert_eq!(code, 0, "{text}");
+}
+
+#[test]
+fn a_kernel_that_is_too_old_fails_and_the_first_one_does_not() {
+    assert_eq!(after(|host| host.sysctl("kernel.osrelease", "6.1.0-9-amd64")).0, 0);
+    let (code, text) = after(|host| host.sysctl("kernel.osrelease", "6.0.19"));
+    assert_eq!(code, 2);
+    assert!(text.contains("FAILS      kernel: 6.0 (asked: 6.1)"), "{text}");
+}
+
+#[test]
+fn a_control_group_of_either_version_bounds_the_memory() {
+    let (code, text) = after(|host| {
+        host.write("/proc/self/cgroup", "9:cpu,cpuacct:/a\n4:memory:/pods/edge\n0::/\n");
+        host.write("/sys/fs/cgroup/memory/pods/memory.limit_in_bytes", "268435456\n");
+    });
+    assert_eq!(code, 2);
+    assert!(text.contains("FAILS      memory: 256.00 MiB"), "{text}");
+    let (code, text) = after(|host| host.write("/sys/fs/cgroup/memory.high", "268435456\n"));
+    assert_eq!(code, 2, "{text}");
 }
 
 #[test]

@@ -45,6 +45,16 @@ fn what_does_not_fit_is_refused_with_the_number_that_does() {
 }
 
 #[test]
+fn a_plan_that_something_else_than_memory_cannot_hold_fails_from_one_more_on() {
+    // One table of 1,048,576 descriptors, of which 128 are spare.
+    let plan = |connections| plan(64, 16, &["--shards", "1", "--connections", connections]);
+    assert_eq!(plan("1048448").0, 0);
+    let (code, text) = plan("1048449");
+    assert_eq!(code, 2);
+    assert!(text.contains("throng_edge_refused_total  BELOW THE PLAN"), "{text}");
+}
+
+#[test]
 fn a_control_group_counts_as_the_host() {
     let host = FakeHost::new(64 * GIB, 16);
     host.write("/proc/self/cgroup", "0::/pods/edge\n");

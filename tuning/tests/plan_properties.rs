@@ -64,6 +64,17 @@ proptest! {
         prop_assert!(total(&less) <= total(&more));
     }
 
+    /// setrlimit(2) refuses a limit above fs.nr_open.
+    #[test]
+    fn no_service_is_given_more_descriptors_than_a_process_may_have(inputs in any_inputs()) {
+        let profile = Profile::of(Role::Edge).unwrap();
+        prop_assume!(Budget::of(&profile, &inputs).unwrap().fits());
+        let asks = profile.ask(&inputs.variables(&profile).unwrap()).unwrap();
+        let ask = |name| asks.iter().find(|ask| ask.key.name == name).unwrap();
+        let value = |name| ask(name).value.0[0].as_number();
+        prop_assert!(value("nofile") <= value("fs.nr_open"));
+    }
+
     #[test]
     fn the_largest_that_fits_fits_and_one_more_does_not(inputs in any_inputs()) {
         let profile = Profile::of(Role::Edge).unwrap();

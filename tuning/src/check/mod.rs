@@ -83,6 +83,7 @@ pub struct Subject<'a> {
 pub fn check(subject: &Subject<'_>) -> Result<Vec<Finding>, AskError> {
     let (memory, asks) = memory_and_asks(subject)?;
     let mut findings = vec![memory];
+    findings.extend(kernel(subject));
     findings.extend(resources(subject)?);
     findings.extend(asks.iter().map(|ask| keys::finding(subject, ask)));
     findings.extend(conditions::findings(subject));
@@ -121,6 +122,20 @@ fn memory_and_asks<'a>(subject: &Subject<'a>) -> Result<(Finding, Vec<Ask<'a>>),
     let judged = inputs.connections.min(largest.unwrap_or(0));
     let variables = inputs.with_connections(judged).variables(profile)?;
     Ok((finding, profile.ask(&variables)?))
+}
+
+fn kernel(subject: &Subject<'_>) -> Option<Finding> {
+    let first = subject.profile.kernel?;
+    let kernel = subject.inputs.facts.kernel;
+    Some(Finding {
+        subject: "kernel".to_owned(),
+        level: if kernel >= first { Level::Good } else { Level::Fails },
+        live: kernel.to_string(),
+        asked: first.to_string(),
+        why: "an older one lacks what shards use of io_uring".to_owned(),
+        action: "a newer kernel".to_owned(),
+        counter: "the program does not start and says so".to_owned(),
+    })
 }
 
 fn resources(subject: &Subject<'_>) -> Result<Vec<Finding>, AskError> {

@@ -16,7 +16,7 @@ use super::context::{Context, wrong_profile};
 pub(crate) fn run(options: &ApplyOptions, out: &mut impl Write) -> Result<Exit, Fatal> {
     let context = Context::new(&options.host, Process::this())?;
     let sheet = context.sheet()?;
-    if !sheet.budget.fits() {
+    if !sheet.holds() {
         write!(out, "{}", sheet.text(false).unwrap_or_default())?;
         return Ok(Exit::WouldFail);
     }

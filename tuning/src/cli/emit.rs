@@ -14,7 +14,7 @@ use super::context::Context;
 pub(crate) fn run(options: &EmitOptions, out: &mut impl Write) -> Result<Exit, Fatal> {
     let context = Context::new(&options.host, Process::this())?;
     let sheet = context.sheet()?;
-    if !sheet.budget.fits() {
+    if !sheet.holds() {
         write!(out, "{}", sheet.text(false).unwrap_or_default())?;
         return Ok(Exit::WouldFail);
     }

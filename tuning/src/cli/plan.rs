@@ -13,5 +13,5 @@ pub(crate) fn run(options: &PlanOptions, out: &mut impl Write) -> Result<Exit, F
     let sheet = context.sheet()?;
     let told = |error| Fatal::new(Exit::NotChanged, format!("cannot write the plan: {error}"));
     write!(out, "{}", sheet.text(options.host.lower_defaults).map_err(told)?)?;
-    Ok(if sheet.budget.fits() { Exit::Fine } else { Exit::WouldFail })
+    Ok(if sheet.holds() { Exit::Fine } else { Exit::WouldFail })
 }

@@ -64,6 +64,13 @@ impl Sheet<'_> {
         Ok(out)
     }
 
+    /// Whether the memory and everything else hold the plan once it is applied.
+    #[must_use]
+    pub fn holds(&self) -> bool {
+        let reaches = |limit: &Limit| limit.after >= self.inputs.connections;
+        self.budget.fits() && self.limits.iter().all(reaches)
+    }
+
     fn head(&self, out: &mut String) -> fmt::Result {
         let Inputs { connections, messages_per_s, shards, facts, .. } = &self.inputs;
         writeln!(
@@ -160,9 +167,10 @@ impl Sheet<'_> {
         )?;
         for limit in &self.limits {
             let Limit { name, now, after, counter } = limit;
+            let mark = if *after < self.inputs.connections { "  BELOW THE PLAN" } else { "" };
             writeln!(
                 out,
-                "  {:>13} -> {:>13}  {name}; shows in: {counter}",
+                "  {:>13} -> {:>13}  {name}; shows in: {counter}{mark}",
                 grouped(*now),
                 grouped(*after)
             )?;

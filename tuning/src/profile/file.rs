@@ -26,6 +26,7 @@ struct CostsFile {
 struct ProfileFile {
     role: Role,
     summary: String,
+    kernel: Option<Spanned<String>>,
     unit: String,
     #[serde(default)]
     cost: Vec<CostEntry>,
@@ -140,10 +141,12 @@ pub(super) fn parse(costs: (&str, &str), profile: (&str, &str)) -> Result<Profil
     let resources = reader.resources(file.resource)?;
     let keys = reader.keys(file.key)?;
     let left = reader.left(file.left, &keys)?;
+    let kernel = file.kernel.map(|kernel| reader.kernel(&kernel)).transpose()?;
     let (role, summary, unit) = (file.role, file.summary, file.unit);
     Ok(Profile {
         role,
         summary,
+        kernel,
         unit,
         costs: all_costs,
         derived,
@@ -291,9 +294,7 @@ impl<'a> Reader<'a> {
             Some(need) => Some((entry.need_column, self.expression(need)?)),
             None => None,
         };
-        let kernel = KernelVersion::parse(entry.kernel.get_ref()).ok_or_else(|| {
-            self.text.error(entry.kernel.span().start, "a kernel is written like \"6.1\"")
-        })?;
+        let kernel = self.kernel(&entry.kernel)?;
         let when = entry.when.as_ref().map(|when| self.expression(when)).transpose()?;
         let KeyEntry {
             kind, read, scope, pod_safe_since, module, capability, lowers, apply, ..
@@ -321,6 +322,11 @@ impl<'a> Reader<'a> {
             counter,
             source,
         })
+    }
+
+    fn kernel(&self, text: &Spanned<String>) -> Result<KernelVersion, ProfileError> {
+        let wrong = || self.text.error(text.span().start, "a kernel is written like \"6.1\"");
+        KernelVersion::parse(text.get_ref()).ok_or_else(wrong)
     }
 
     fn columns(&self, entry: &KeyEntry) -> Result<Vec<Column>, ProfileError> {

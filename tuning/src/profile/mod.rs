@@ -54,6 +54,8 @@ pub struct Profile {
     pub role: Role,
     /// What it is good for, one sentence.
     pub summary: String,
+    /// The first kernel that will do, if not any.
+    pub kernel: Option<KernelVersion>,
     /// The systemd unit that gets the limits.
     pub unit: String,
     /// Constants of formulas, with where they come from.
