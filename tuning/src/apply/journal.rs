@@ -74,7 +74,9 @@ impl Journal {
     /// It cannot be read, or is of another version.
     pub fn load(storage: &impl Storage) -> Result<Option<Self>, ApplyError> {
         let told = |cause: String| ApplyError::Journal { cause };
-        let text = storage.read(JOURNAL_FILE).map_err(|error| told(error.to_string()))?;
+        let text = storage
+            .read(JOURNAL_FILE)
+            .map_err(|error| ApplyError::Storage { cause: error.to_string() })?;
         let Some(text) = text else { return Ok(None) };
         let journal: Self = serde_json::from_str(&text).map_err(|error| told(error.to_string()))?;
         if journal.schema != SCHEMA {
@@ -86,7 +88,9 @@ impl Journal {
     pub(super) fn save(&self, storage: &mut impl Storage) -> Result<(), ApplyError> {
         let told = |cause: String| ApplyError::Journal { cause };
         let text = serde_json::to_string_pretty(self).map_err(|error| told(error.to_string()))?;
-        storage.replace(JOURNAL_FILE, &text).map_err(|error| told(error.to_string()))
+        storage
+            .replace(JOURNAL_FILE, &text)
+            .map_err(|error| ApplyError::Storage { cause: error.to_string() })
     }
 
     /// What `path` held before anything was applied; `None` if it was not touched.

@@ -12,10 +12,16 @@ use crate::value::Value;
 /// Why a host was not changed, or not wholly.
 #[derive(Debug, Error)]
 pub enum ApplyError {
-    /// The record cannot be read or written; nothing was changed by this call.
+    /// The record is not one that this program can read; nothing was changed by this call.
     #[error("the record {JOURNAL_FILE}: {cause}")]
     Journal {
-        /// The reader's or the kernel's words.
+        /// The reader's words.
+        cause: String,
+    },
+    /// The record cannot be read from disk or written there; no value was changed by this call.
+    #[error("the record {JOURNAL_FILE}: {cause}")]
+    Storage {
+        /// The kernel's words.
         cause: String,
     },
     /// A change was refused, and everything was put back.
@@ -96,7 +102,7 @@ pub fn rollback(storage: &mut impl Storage) -> Result<Report, ApplyError> {
             return Err(ApplyError::HalfWay { path, cause });
         }
     }
-    let told = |error: io::Error| ApplyError::Journal { cause: error.to_string() };
+    let told = |error: io::Error| ApplyError::Storage { cause: error.to_string() };
     storage.clear(JOURNAL_FILE).map_err(told)?;
     storage.remove_directory(STATE_DIRECTORY).map_err(told)?;
     Ok(report)

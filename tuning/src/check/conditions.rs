@@ -19,18 +19,6 @@ pub(super) fn findings(subject: &Subject<'_>) -> Vec<Finding> {
     findings
 }
 
-fn finding(subject: &str, level: Level, live: String, why: &str, action: &str) -> Finding {
-    Finding {
-        subject: subject.to_owned(),
-        level,
-        live,
-        asked: String::new(),
-        why: why.to_owned(),
-        action: action.to_owned(),
-        counter: String::new(),
-    }
-}
-
 const SECCOMP_ACTION: &str = "`throng-tune emit --format seccomp` has what the profile must allow";
 
 /// A ring is made for a trial where this process is what the gateway would be; of another process
@@ -45,7 +33,7 @@ fn io_uring(subject: &Subject<'_>) -> Vec<Finding> {
             }
             Err(error) => (Level::Note, error.to_string()),
         };
-        return vec![finding("seccomp", level, live, why, SECCOMP_ACTION)];
+        return vec![Finding::of("seccomp", level, live, why, SECCOMP_ACTION)];
     }
     let (level, live) = match io_uring::IoUring::new(8) {
         Ok(_) => (Level::Good, "a ring can be made".to_owned()),
@@ -53,7 +41,7 @@ fn io_uring(subject: &Subject<'_>) -> Vec<Finding> {
     };
     let action = "kernel.io_uring_disabled, the seccomp profile of the container, or memlock; \
                   throng-tune emit --format seccomp";
-    vec![finding("io_uring", level, live, why, action)]
+    vec![Finding::of("io_uring", level, live, why, action)]
 }
 
 /// Programs that change settings behind one's back.
@@ -67,7 +55,7 @@ fn daemons(host: &Host) -> Vec<Finding> {
         .collect();
     let of = |name: &str, why, action| {
         let is_running = running.iter().any(|other| other == name);
-        is_running.then(|| finding(name, Level::Advice, "running".to_owned(), why, action))
+        is_running.then(|| Finding::of(name, Level::Advice, "running".to_owned(), why, action))
     };
     let irqbalance = of(
         "irqbalance",
@@ -99,24 +87,30 @@ fn steering(host: &Host, inputs: &Inputs, card: &str) -> Vec<Finding> {
         if software { "on" } else { "off" }
     );
     let mut findings = vec![match (count < cores, software) {
-        (true, false) if cores > 2 => finding(
+        (true, false) if cores > 2 => Finding::of(
             card,
             Level::Advice,
             live,
             "one processor takes the packets of several shards",
             "more queues (ethtool -L), or RPS: rps_cpus of each queue to all processors",
         ),
-        (false, true) => finding(
+        (false, true) => Finding::of(
             card,
             Level::Advice,
             live,
             "with a queue for each core RPS only adds interrupts between processors",
             "write 0 to rps_cpus of each queue",
         ),
-        _ => finding(card, Level::Good, live, "packets should arrive where they are worked on", ""),
+        _ => Finding::of(
+            card,
+            Level::Good,
+            live,
+            "packets should arrive where they are worked on",
+            "",
+        ),
     }];
     if flows && host.number("/proc/sys/net/core/rps_sock_flow_entries").unwrap_or(0) == 0 {
-        findings.push(finding(
+        findings.push(Finding::of(
             card,
             Level::Advice,
             "rps_flow_cnt without rps_sock_flow_entries".to_owned(),
@@ -125,7 +119,7 @@ fn steering(host: &Host, inputs: &Inputs, card: &str) -> Vec<Finding> {
         ));
     }
     if transmit.len() > 1 && !transmit.iter().any(|queue| is_set(queue, "xps_cpus")) {
-        findings.push(finding(
+        findings.push(Finding::of(
             card,
             Level::Advice,
             "several transmit queues, XPS off".to_owned(),
@@ -152,7 +146,7 @@ fn shared_interrupts(host: &Host, card: &str, queues: u64) -> Option<Finding> {
     let is_shared = queues > 1 && all.len() > 1 + spare;
     is_shared.then(|| {
         let live = format!("interrupts {} all on processor {processor}", all.join(", "));
-        finding(
+        Finding::of(
             card,
             Level::Advice,
             live,

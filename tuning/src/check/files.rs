@@ -16,28 +16,16 @@ pub(super) fn findings(subject: &Subject<'_>, asks: &[Ask<'_>]) -> Vec<Finding> 
     }
     findings.extend(subject.profile.left.iter().filter(|left| left.harmful).filter_map(|left| {
         let set = files.winner(&left.name)?;
-        Some(finding(&left.name, Level::Advice, place(set), &left.why, "take the line out"))
+        Some(Finding::of(&left.name, Level::Advice, place(set), &left.why, "take the line out"))
     }));
     findings.extend(stale_listener(subject, asks));
     if subject.is_unfinished {
         let why = "a crash or a refusal left some values as planned and others as before";
         let live = "begun and not ended".to_owned();
         let action = "throng-tune apply goes on, throng-tune rollback goes back";
-        findings.push(finding("apply", Level::Advice, live, why, action));
+        findings.push(Finding::of("apply", Level::Advice, live, why, action));
     }
     findings
-}
-
-fn finding(subject: &str, level: Level, live: String, why: &str, action: &str) -> Finding {
-    Finding {
-        subject: subject.to_owned(),
-        level,
-        live,
-        asked: String::new(),
-        why: why.to_owned(),
-        action: action.to_owned(),
-        counter: String::new(),
-    }
 }
 
 fn place(assignment: &Assignment) -> String {
@@ -49,7 +37,7 @@ fn fight(files: &SysctlFiles, key: &str) -> Option<Finding> {
     let fight = files.fight(key)?;
     let live = format!("{}; {}, and wins", place(&fight.loser), place(&fight.winner));
     let why = "the file that comes later decides at the next boot, whatever the other one was for";
-    Some(finding(key, Level::Advice, live, why, "leave the key to one file"))
+    Some(Finding::of(key, Level::Advice, live, why, "leave the key to one file"))
 }
 
 /// What the next boot makes of a key that is right now.
@@ -63,7 +51,7 @@ fn at_boot(subject: &Subject<'_>, files: &SysctlFiles, ask: &Ask<'_>) -> Option<
     let is_told = ask.key.lowers && !subject.lower_defaults;
     let level = if is_told { Level::Note } else { Level::Advice };
     let live = format!("now {live}; {}", place(set));
-    Some(finding(
+    Some(Finding::of(
         &ask.key.name,
         level,
         live,
@@ -81,5 +69,5 @@ fn stale_listener(subject: &Subject<'_>, asks: &[Ask<'_>]) -> Option<Finding> {
     let applied_s = subject.applied_s.filter(|applied_s| *applied_s > started_s)?;
     let live = format!("written {} s after the process started", applied_s - started_s);
     let why = "it is read at listen(): the running process has the old value";
-    Some(finding(&key.name, Level::Advice, live, why, "restart the gateway"))
+    Some(Finding::of(&key.name, Level::Advice, live, why, "restart the gateway"))
 }

@@ -56,6 +56,21 @@ pub struct Finding {
     pub counter: String,
 }
 
+impl Finding {
+    /// Of something that has neither a value to be asked for nor a counter of its own.
+    fn of(subject: &str, level: Level, live: String, why: &str, action: &str) -> Self {
+        Self {
+            subject: subject.to_owned(),
+            level,
+            live,
+            asked: String::new(),
+            why: why.to_owned(),
+            action: action.to_owned(),
+            counter: String::new(),
+        }
+    }
+}
+
 /// What is compared with what.
 #[derive(Debug)]
 pub struct Subject<'a> {

@@ -65,7 +65,9 @@ fn no_lock(error: std::io::Error) -> Fatal {
 fn refused(error: ApplyError) -> Fatal {
     let exit = match error {
         ApplyError::Journal { .. } => Exit::Configuration,
-        ApplyError::PutBack { .. } | ApplyError::HalfWay { .. } => Exit::NotChanged,
+        ApplyError::Storage { .. } | ApplyError::PutBack { .. } | ApplyError::HalfWay { .. } => {
+            Exit::NotChanged
+        }
     };
     Fatal::new(exit, error.to_string())
 }

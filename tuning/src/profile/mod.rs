@@ -3,7 +3,7 @@
 //! A profile is data (profiles/*.toml); no number of it is in the code. It is checked when it is
 //! read: an unknown field, a formula that does not parse or uses a name that no plan has, a key
 //! that stands twice, or statements that contradict each other are errors with file and line.
-//! [`file`] reads it, [`ask`] works it out for a plan.
+//! [`mod@file`] reads it, [`ask`] works it out for a plan.
 
 pub mod ask;
 mod error;
