@@ -84,5 +84,11 @@ fn a_value_that_would_not_do_is_a_contradiction_of_the_plan() {
     let text = format!("{HEAD}{}", KEY.replacen("scope", "need = \"4097\"\nscope", 1));
     let profile = Profile::parse("own.toml", &text).unwrap();
     let error = profile.ask(&throng_tune::formula::Variables::new()).unwrap_err().to_string();
-    assert_eq!(error, "profile: net.core.somaxconn asks for 4096 but needs 4097: a contradiction");
+    let told = "own.toml:5: net.core.somaxconn asks for 4096 but needs 4097: a contradiction";
+    assert_eq!(error, told);
+    let text = format!("{HEAD}{}", KEY.replacen("\"4096\"", "\"1 / connections\"", 1));
+    let profile = Profile::parse("own.toml", &text).unwrap();
+    let variables = [("connections".to_owned(), 0.0)].into();
+    let error = profile.ask(&variables).unwrap_err().to_string();
+    assert_eq!(error, "own.toml:7: \"1 / connections\": the value is not a finite number");
 }

@@ -6,7 +6,7 @@
 //! can be repeated at any point, after a reboot as well; both hold a lock. The order is always:
 //! journal, values of the running kernel, files for the next boot, verification, journal.
 //!
-//! [`prepare`] turns a plan into [`Change`]s, [`transaction`] makes them, [`Storage`] is the only
+//! [`prepare()`] turns a plan into [`Change`]s, `transaction` makes them, [`Storage`] is the only
 //! thing that writes.
 
 mod journal;

@@ -23,16 +23,20 @@ pub struct Ask<'p> {
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum AskError {
     /// A formula has no value.
-    #[error("profile: {text:?}: {error}")]
+    #[error("{place}: {text:?}: {error}")]
     Formula {
+        /// File and line.
+        place: String,
         /// The formula.
         text: String,
         /// Why.
         error: FormulaError,
     },
     /// The value that is asked for would not do.
-    #[error("profile: {key} asks for {asked} but needs {need}: a contradiction")]
+    #[error("{place}: {key} asks for {asked} but needs {need}: a contradiction")]
     Contradiction {
+        /// File and line.
+        place: String,
         /// Whose.
         key: String,
         /// What the value's formula says.
@@ -48,7 +52,10 @@ impl Expression {
     /// # Errors
     /// It is not finite.
     pub fn value(&self, variables: &Variables) -> Result<f64, AskError> {
-        let told = |error| AskError::Formula { text: self.text.clone(), error };
+        let told = |error| {
+            let (place, text) = (self.place.clone(), self.text.clone());
+            AskError::Formula { place, text, error }
+        };
         self.formula.value(variables).map_err(told)
     }
 
@@ -188,6 +195,7 @@ impl Ask<'_> {
     fn agrees(&self) -> Result<(), AskError> {
         match self.need {
             Some((column, need)) if self.fails(&self.value) => Err(AskError::Contradiction {
+                place: self.key.place.clone(),
                 key: self.key.name.clone(),
                 asked: self.value.0[column].as_number().unwrap_or(0),
                 need,

@@ -36,6 +36,12 @@ impl Text<'_> {
         ProfileError { file: self.file.to_owned(), line, message: message.into() }
     }
 
+    /// File and line of a byte of the text.
+    pub(super) fn place(&self, at: usize) -> String {
+        let ProfileError { file, line, .. } = self.error(at, "");
+        format!("{file}:{line}")
+    }
+
     /// A mistake that the TOML reader found.
     pub(super) fn syntax(&self, error: &toml::de::Error) -> ProfileError {
         let at = error.span().map_or(0, |span| span.start);

@@ -198,7 +198,8 @@ impl<'a> Reader<'a> {
         if let Some(name) = formula.names().into_iter().find(|name| !self.names.contains(*name)) {
             return Err(told(format!("{:?}: unknown variable {name}", text.get_ref())));
         }
-        Ok(Expression { text: text.get_ref().clone(), formula })
+        let place = self.text.place(text.span().start);
+        Ok(Expression { place, text: text.get_ref().clone(), formula })
     }
 
     fn costs(&mut self, entries: Vec<CostEntry>) -> Result<Vec<Cost>, ProfileError> {
@@ -302,6 +303,7 @@ impl<'a> Reader<'a> {
         let KeyEntry { name, at_listen, default, why, risk, counter, source, .. } = entry;
         let name = name.into_inner();
         Ok(Key {
+            place: self.text.place(at),
             name,
             kind,
             read,

@@ -41,6 +41,8 @@ pub enum Role {
 /// A formula with the text that it was read from.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Expression {
+    /// File and line, for messages.
+    pub place: String,
     /// As written.
     pub text: String,
     /// As parsed.
@@ -190,6 +192,8 @@ pub enum Asked {
 /// One thing that is asked of the host.
 #[derive(Clone, Debug)]
 pub struct Key {
+    /// File and line, for messages.
+    pub place: String,
     /// As the host calls it.
     pub name: String,
     /// Where it is.
