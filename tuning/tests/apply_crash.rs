@@ -87,12 +87,12 @@ fn changes(host: &Host, connections: u64) -> Vec<Change> {
 
 fn apply_now(host: &Host, connections: u64) {
     let _lock = HostStorage::lock(host).unwrap();
-    apply(&mut HostStorage::new(host), &changes(host, connections), 7).unwrap();
+    apply(&mut HostStorage::new(host), &changes(host, connections), "", 7).unwrap();
 }
 
 fn rollback_now(host: &Host) {
     let _lock = HostStorage::lock(host).unwrap();
-    rollback(&mut HostStorage::new(host)).unwrap();
+    rollback(&mut HostStorage::new(host), "").unwrap();
 }
 
 /// Does `act` again and again, each time dying one write later, and hands the host to `then`; ends
@@ -127,11 +127,11 @@ fn planned(connections: u64) -> Tree {
 }
 
 fn dying_apply(connections: u64) -> impl Fn(&Host, &mut Dying<'_>) -> bool {
-    move |host, storage| apply(storage, &changes(host, connections), 7).is_ok()
+    move |host, storage| apply(storage, &changes(host, connections), "", 7).is_ok()
 }
 
 fn dying_rollback(_: &Host, storage: &mut Dying<'_>) -> bool {
-    rollback(storage).is_ok()
+    rollback(storage, "").is_ok()
 }
 
 #[test]

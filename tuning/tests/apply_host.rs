@@ -6,6 +6,7 @@
 mod support;
 
 use std::fs;
+use std::os::unix::fs::symlink;
 
 use support::{FakeHost, GIB, assert_same, limits_file, throng_tune};
 
@@ -113,6 +114,24 @@ fn a_plan_that_does_not_fit_is_not_applied() {
     let (code, text, _) = throng_tune(host.path(), &["apply", "--connections", "90000000"]);
     assert_eq!(code, 2, "{text}");
     assert_same(&host.tree(), &before);
+}
+
+#[test]
+fn values_of_one_network_namespace_are_not_put_back_into_another() {
+    let host = bare();
+    let link = host.path().join("proc/self/ns/net");
+    fs::create_dir_all(link.parent().unwrap()).unwrap();
+    symlink("net:[4026531840]", &link).unwrap();
+    assert_eq!(run(&host, "apply", &[]).0, 0);
+    fs::remove_file(&link).unwrap();
+    symlink("net:[4026532177]", &link).unwrap();
+    let (code, text) = run(&host, "rollback", &[]);
+    assert_eq!(code, 74, "{text}");
+    assert!(text.contains("net:[4026531840] were changed, and this is net:[4026532177]"), "{text}");
+    assert_eq!(run(&host, "apply", &[]).0, 74);
+    fs::remove_file(&link).unwrap();
+    symlink("net:[4026531840]", &link).unwrap();
+    assert_eq!(run(&host, "rollback", &[]).0, 0);
 }
 
 #[test]

@@ -55,6 +55,8 @@ pub struct Journal {
     schema: String,
     /// How far it is.
     pub state: State,
+    /// The network namespace whose values were changed; that of a host is the same at every boot.
+    pub network_namespace: String,
     /// When it was begun, in seconds since the epoch.
     pub begun_s: u64,
     /// In the order in which they are made.
@@ -64,8 +66,15 @@ pub struct Journal {
 }
 
 impl Journal {
-    pub(super) fn new(begun_s: u64, changes: Vec<Change>, directories: Vec<String>) -> Self {
-        Self { schema: SCHEMA.to_owned(), state: State::Applying, begun_s, changes, directories }
+    pub(super) fn new(
+        network_namespace: &str,
+        begun_s: u64,
+        changes: Vec<Change>,
+        directories: Vec<String>,
+    ) -> Self {
+        let (schema, state) = (SCHEMA.to_owned(), State::Applying);
+        let network_namespace = network_namespace.to_owned();
+        Self { schema, state, network_namespace, begun_s, changes, directories }
     }
 
     /// The record of this host, if there is one.

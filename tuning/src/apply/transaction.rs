@@ -24,6 +24,18 @@ pub enum ApplyError {
         /// The kernel's words.
         cause: String,
     },
+    /// The same keys have other values here; nothing was changed by this call.
+    #[error(
+        "the values of the network namespace {recorded} were changed, and this is {here}: run it \
+         there (nsenter, ip netns exec); if that one is gone, so are its values: remove \
+         {JOURNAL_FILE}"
+    )]
+    OtherNamespace {
+        /// Where it was applied.
+        recorded: String,
+        /// Where this process is.
+        here: String,
+    },
     /// A change was refused, and everything was put back.
     #[error("{path}: {cause}; everything is as it was before")]
     PutBack {
@@ -53,27 +65,28 @@ pub struct Report {
     pub overwritten: Vec<(String, String)>,
 }
 
-/// Makes the changes `wanted`, whose `old` is what this host holds now. What an earlier call
-/// changed keeps the old value of that call; what only the earlier call wanted goes back.
+/// Makes the changes `wanted` in this network namespace, whose `old` is what it holds now. What an
+/// earlier call changed keeps the old value of that call; what only that call wanted goes back.
 ///
 /// # Errors
 /// See [`ApplyError`].
 pub fn apply(
     storage: &mut impl Storage,
     wanted: &[Change],
+    network_namespace: &str,
     now_s: u64,
 ) -> Result<Report, ApplyError> {
-    let earlier = Journal::load(storage)?;
+    let earlier = load(storage, network_namespace)?;
     let changes = merged(earlier.as_ref(), wanted);
     if changes.iter().all(|change| change.old == change.new) {
-        return rollback(storage);
+        return rollback(storage, network_namespace);
     }
     let directories = directories(storage, earlier.as_ref(), &changes);
-    let mut journal = Journal::new(now_s, changes, directories);
+    let mut journal = Journal::new(network_namespace, now_s, changes, directories);
     journal.save(storage)?;
     let mut report = Report::default();
     if let Err((path, cause)) = make(storage, &journal, &mut report) {
-        return Err(match rollback(storage) {
+        return Err(match rollback(storage, network_namespace) {
             Ok(_) => ApplyError::PutBack { path, cause },
             Err(_) => ApplyError::HalfWay { path, cause },
         });
@@ -90,9 +103,9 @@ pub fn apply(
 ///
 /// # Errors
 /// A value was refused; the record stays, and the next call tries again.
-pub fn rollback(storage: &mut impl Storage) -> Result<Report, ApplyError> {
+pub fn rollback(storage: &mut impl Storage, network_namespace: &str) -> Result<Report, ApplyError> {
     let mut report = Report::default();
-    if let Some(mut journal) = Journal::load(storage)? {
+    if let Some(mut journal) = load(storage, network_namespace)? {
         if journal.state != State::RollingBack {
             journal.state = State::RollingBack;
             journal.save(storage)?;
@@ -106,6 +119,17 @@ pub fn rollback(storage: &mut impl Storage) -> Result<Report, ApplyError> {
     storage.clear(JOURNAL_FILE).map_err(told)?;
     storage.remove_directory(STATE_DIRECTORY).map_err(told)?;
     Ok(report)
+}
+
+/// The record, if it is one of this network namespace.
+fn load(storage: &impl Storage, here: &str) -> Result<Option<Journal>, ApplyError> {
+    let journal = Journal::load(storage)?;
+    match journal.as_ref().map(|journal| &journal.network_namespace) {
+        Some(recorded) if recorded != here => {
+            Err(ApplyError::OtherNamespace { recorded: recorded.clone(), here: here.to_owned() })
+        }
+        _ => Ok(journal),
+    }
 }
 
 /// The changes from before the first call to what is wanted now.

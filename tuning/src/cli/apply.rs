@@ -31,7 +31,8 @@ pub(crate) fn run(options: &ApplyOptions, out: &mut impl Write) -> Result<Exit, 
         show(out, &changes)?;
         return Ok(Exit::Fine);
     }
-    let report = apply(&mut storage, &changes, now_s()).map_err(refused)?;
+    let report =
+        apply(&mut storage, &changes, &host.network_namespace(), now_s()).map_err(refused)?;
     drop(lock);
     tell(out, &report)?;
     for change in sheet.changes.iter().filter(|change| change.ask.key.kind == Kind::Boot) {
@@ -52,7 +53,8 @@ pub(crate) fn run_back(options: &RollbackOptions, out: &mut impl Write) -> Resul
         return Ok(Exit::Fine);
     }
     let _lock = HostStorage::lock(&host).map_err(no_lock)?;
-    let report = rollback(&mut HostStorage::new(&host)).map_err(refused)?;
+    let report =
+        rollback(&mut HostStorage::new(&host), &host.network_namespace()).map_err(refused)?;
     tell(out, &report)?;
     Ok(Exit::Fine)
 }
@@ -65,9 +67,10 @@ fn no_lock(error: std::io::Error) -> Fatal {
 fn refused(error: ApplyError) -> Fatal {
     let exit = match error {
         ApplyError::Journal { .. } => Exit::Configuration,
-        ApplyError::Storage { .. } | ApplyError::PutBack { .. } | ApplyError::HalfWay { .. } => {
-            Exit::NotChanged
-        }
+        ApplyError::Storage { .. }
+        | ApplyError::OtherNamespace { .. }
+        | ApplyError::PutBack { .. }
+        | ApplyError::HalfWay { .. } => Exit::NotChanged,
     };
     Fatal::new(exit, error.to_string())
 }

@@ -121,6 +121,13 @@ impl Host {
         self.path(absolute).exists()
     }
 
+    /// Which network namespace this process sees the host from; empty if that is not shown.
+    #[must_use]
+    pub fn network_namespace(&self) -> String {
+        let link = fs::read_link(self.path("/proc/self/ns/net")).unwrap_or_default();
+        link.to_string_lossy().into_owned()
+    }
+
     /// The names in a directory, sorted; none if it cannot be read.
     #[must_use]
     pub fn names(&self, absolute: &str) -> Vec<String> {
