@@ -67,6 +67,26 @@ fn values_larger_than_asked_are_not_written() {
 }
 
 #[test]
+fn each_kind_of_key_is_brought_back_by_the_file_of_its_kind() {
+    let host = bare();
+    host.sysctl("net.netfilter.nf_conntrack_max", "1000");
+    host.sysctl("net.netfilter.nf_conntrack_tcp_timeout_established", "432000");
+    assert_eq!(run(&host, "apply", &[]).0, 0);
+    let has = |path: &str, line: &str| {
+        let text = fs::read_to_string(host.path().join(path)).unwrap();
+        assert!(text.lines().any(|other| other == line), "{path}: {text}");
+    };
+    has("etc/sysctl.d/99-throng-tune.conf", "net.netfilter.nf_conntrack_max = 480000");
+    has("etc/modules-load.d/throng-tune.conf", "nf_conntrack");
+    let huge_pages = "w /sys/kernel/mm/transparent_hugepage/enabled - - - - madvise";
+    has("etc/tmpfiles.d/throng-tune.conf", huge_pages);
+    let unit = "etc/systemd/system/throng-edge.service.d/99-throng-tune.conf";
+    has(unit, "[Service]");
+    has(unit, "LimitNOFILE=32274");
+    has("proc/sys/net/netfilter/nf_conntrack_max", "480000");
+}
+
+#[test]
 fn rollback_after_a_reboot_and_with_a_key_that_vanished() {
     let host = bare();
     let before = host.tree();
