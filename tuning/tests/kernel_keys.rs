@@ -55,3 +55,18 @@ fn network_keys_belong_to_whom_the_profile_says() {
         assert_eq!(writable, key.scope == Scope::Netns, "{}", key.name);
     }
 }
+
+#[test]
+fn every_counter_of_netstat_that_a_key_names_is_there() {
+    let netstat = Host::this().read("/proc/net/netstat").unwrap();
+    let known: Vec<_> = netstat.split_whitespace().collect();
+    let mut seen = 0;
+    for key in Role::ALL.iter().flat_map(|role| Profile::of(*role).unwrap().keys) {
+        let Some((names, _)) = key.counter.split_once(" in /proc/net/netstat") else { continue };
+        for name in names.split([' ', ',']).filter(|word| word.starts_with(char::is_uppercase)) {
+            assert!(known.contains(&name), "{}: {name}", key.name);
+            seen += 1;
+        }
+    }
+    assert!(seen >= 10, "{seen}");
+}
