@@ -21,6 +21,7 @@
 //! - Outcomes of appends to one conversation arrive in the order of the appends.
 //! - A failed or refused write harms no other conversation.
 
+pub mod cql;
 pub mod embedded;
 pub mod limits;
 mod ownership;

@@ -77,10 +77,79 @@ pub const FAILED_STOP: Duration = Duration::from_secs(1);
 /// Threads of the engine that write memtables out and compact tables.
 pub const ENGINE_THREADS: usize = 2;
 
-/// Routers that share a store at most. A row of a router is never deleted, so that its number counts
-/// for ever: whoever replaces it takes the number over.
+/// Routers that share a store at most. A row of a router is never deleted, so that its number
+/// counts for ever: whoever replaces it takes the number over.
 pub const ROUTERS_MAX: usize = 1_024;
 
+/// Partitions of a shared store; conversations and users hash to them.
+pub const PARTITIONS: u16 = 1 << 14;
+
+/// Partitions whose owners are kept together, so that one conditional write takes many. A dead
+/// router's partitions are spread over all slices.
+pub const SLICE_PARTITIONS: u16 = 256;
+
+/// Events of a conversation in one partition of the store, as a power of two: a bucket of the
+/// largest bodies has 128 MB, one of typical messages 4 MB.
+pub const BUCKET_BITS: u32 = 13;
+
+/// Rows that the first query of a page asks for: with bodies of the largest size it is some
+/// megabytes. The next one asks for what is missing, by the mean of the bodies seen.
+pub const CHUNK_ROWS: usize = 64;
+
+/// Rows that any query of a page asks for at most.
+pub const CHUNK_ROWS_MAX: usize = 512;
+
+/// Requests of reads and projections under way to a CQL store at most, for one process.
+pub const CQL_REQUESTS: usize = 512;
+
+/// Appends under way to a CQL store at most. What is beyond waits in the append queue.
+pub const CQL_APPENDS: usize = 1_024;
+
+/// Requests that one call makes at the same time.
+pub const CALL_REQUESTS: usize = 32;
+
+/// Windows of one partition that can be open at the same time: eighty minutes of undone work.
+pub const OPEN_WINDOWS: usize = 1_024;
+
+/// How often a conditional write that lost against other partitions of its slice, or whose outcome
+/// was unknown and turned out to be none, is made again.
+pub const TAKE_ATTEMPTS: usize = 8;
+
+/// Attempts of an append before its outcome is given as unknown, and of a read before it fails.
+pub const CQL_ATTEMPTS: u32 = 3;
+
+/// Pause before the second attempt; twice as long before the next.
+pub const CQL_RETRY_PAUSE: Duration = Duration::from_millis(50);
+
+/// One attempt of an append, or of any other write that an acknowledgement waits for.
+pub const APPEND_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// One attempt of a read that a client waits for.
+pub const READ_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// One attempt of what happens when partitions change hands.
+pub const TAKEOVER_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// One change of the schema.
+pub const SCHEMA_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// After so long a read of history is asked of another replica, too.
+pub const HEDGE_DELAY: Duration = Duration::from_millis(250);
+
+/// How long a connection to a node may take.
+pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// How often a connection to a node is probed, and how long the answer may take.
+pub const KEEPALIVE: Duration = Duration::from_secs(2);
+
+// A page spans two buckets at most: one that is full has more rows than any page.
+const _: () = assert!(PAGE_ROWS_MAX <= 1 << BUCKET_BITS);
+// An append spans two buckets at most.
+const _: () = assert!(APPEND_ROWS_MAX <= 1 << BUCKET_BITS);
+// Every partition has a slice, and slices are whole.
+const _: () = assert!(PARTITIONS.is_multiple_of(SLICE_PARTITIONS));
+// What all appends under way need fits their queue.
+const _: () = assert!(CQL_APPENDS <= QUEUE_APPENDS);
 // One append always fits an empty queue, and a full queue fills a commit.
 const _: () = assert!(APPEND_BYTES_MAX <= QUEUE_BYTES && COMMIT_APPENDS <= QUEUE_APPENDS);
 // A full queue of cells is more than one commit, and what one commit takes finds room in the queue.

@@ -14,7 +14,7 @@
 //! An incarnation that is fenced stays so: its router serves nothing more and registers anew.
 //!
 //! Invariants every engine keeps:
-//! - Incarnations of a router and epochs of a partition only grow, and none is given to two callers.
+//! - Incarnations of a router and epochs of a partition only grow; none is given to two callers.
 //! - Once `fence_off` returned, no [`Store::fence`] of that incarnation that starts afterwards says
 //!   `Held`, and none ever does again.
 //! - Once `take` returned an epoch, the owner of every earlier epoch is fenced in that sense, or

@@ -1,37 +1,30 @@
 //! What was appended is read back whole, in the order asked for, within the bounds asked for.
 
-mod fixture;
-
+use crate::conformance::Subject;
+use crate::fixture::{append, conv, keys, row, write_here};
 use bytes::Bytes;
-use fixture::{append, conv, keys, open, row, write};
 use throng_store::{Append, AppendOutcome, PageLimit, Range, Row, Seq, Store, limits};
 
-#[tokio::test]
-async fn rows_come_back_as_they_were_written() {
-    let dir = tempfile::tempdir().unwrap();
-    let store = open(dir.path());
-    let epoch = store.epoch();
-    assert_eq!(write(&store, append(1, 1..=3, epoch)), AppendOutcome::Ok);
+pub async fn rows_come_back_as_they_were_written<S: Subject>(subject: S) {
+    let store = subject.store();
+    let epoch = subject.epoch();
+    assert_eq!(write_here(&store, append(1, 1..=3, epoch)).await, AppendOutcome::Ok);
     let rows = store.tail(conv(1), 10.into()).await.unwrap();
     assert_eq!(rows, [row(3, epoch), row(2, epoch), row(1, epoch)]);
 }
 
-#[tokio::test]
-async fn conversations_do_not_see_each_other() {
-    let dir = tempfile::tempdir().unwrap();
-    let store = open(dir.path());
+pub async fn conversations_do_not_see_each_other<S: Subject>(subject: S) {
+    let store = subject.store();
     for index in [1, 2, 3] {
-        write(&store, append(index, index..=index, store.epoch()));
+        write_here(&store, append(index, index..=index, subject.epoch())).await;
     }
-    assert_eq!(keys(&store.tail(conv(2), 10.into()).await.unwrap()), [(2, store.epoch())]);
+    assert_eq!(keys(&store.tail(conv(2), 10.into()).await.unwrap()), [(2, subject.epoch())]);
     assert!(store.tail(conv(4), 10.into()).await.unwrap().is_empty());
 }
 
-#[tokio::test]
-async fn ranges_leave_out_their_bound_and_keep_their_direction() {
-    let dir = tempfile::tempdir().unwrap();
-    let store = open(dir.path());
-    write(&store, append(1, 1..=5, store.epoch()));
+pub async fn ranges_leave_out_their_bound_and_keep_their_direction<S: Subject>(subject: S) {
+    let store = subject.store();
+    write_here(&store, append(1, 1..=5, subject.epoch())).await;
     let cases = [
         (Range::Before(4), 2, vec![3, 2]),
         (Range::Before(1), 2, vec![]),
@@ -50,14 +43,12 @@ async fn ranges_leave_out_their_bound_and_keep_their_direction() {
     }
 }
 
-#[tokio::test]
-async fn all_epochs_of_a_seq_come_and_ranges_cut_between_seqs() {
-    let dir = tempfile::tempdir().unwrap();
+pub async fn all_epochs_of_a_seq_come_and_ranges_cut_between_seqs<S: Subject>(mut subject: S) {
     for _ in 0..2 {
-        let store = open(dir.path());
-        write(&store, append(1, 1..=3, store.epoch()));
+        write_here(&subject.store(), append(1, 1..=3, subject.epoch())).await;
+        subject.restart().await;
     }
-    let store = open(dir.path());
+    let store = subject.store();
     let tail = store.tail(conv(1), 3.into()).await.unwrap();
     assert_eq!(keys(&tail), [(3, 2), (3, 1), (2, 2)]);
     let before = store.range(conv(1), Range::Before(3), 9.into()).await.unwrap();
@@ -66,14 +57,14 @@ async fn all_epochs_of_a_seq_come_and_ranges_cut_between_seqs() {
     assert_eq!(keys(&after), [(2, 1), (2, 2), (3, 1), (3, 2)]);
 }
 
-#[tokio::test]
-async fn an_ascending_page_ends_with_the_highest_epoch_of_its_last_seq() {
-    let dir = tempfile::tempdir().unwrap();
+pub async fn an_ascending_page_ends_with_the_highest_epoch_of_its_last_seq<S: Subject>(
+    mut subject: S,
+) {
     for _ in 0..2 {
-        let store = open(dir.path());
-        write(&store, append(1, 1..=3, store.epoch()));
+        write_here(&subject.store(), append(1, 1..=3, subject.epoch())).await;
+        subject.restart().await;
     }
-    let store = open(dir.path());
+    let store = subject.store();
     for (asked, given) in
         [(1, &[(1, 1), (1, 2)][..]), (2, &[(1, 1), (1, 2)]), (3, &[(1, 1), (1, 2), (2, 1), (2, 2)])]
     {
@@ -89,11 +80,9 @@ fn ten_of_a_hundred_bytes(epoch: u32) -> Append {
     Append { conv: conv(1), epoch, rows, dirty: None }
 }
 
-#[tokio::test]
-async fn a_page_ends_with_the_row_that_reaches_its_bytes() {
-    let dir = tempfile::tempdir().unwrap();
-    let store = open(dir.path());
-    write(&store, ten_of_a_hundred_bytes(store.epoch()));
+pub async fn a_page_ends_with_the_row_that_reaches_its_bytes<S: Subject>(subject: S) {
+    let store = subject.store();
+    write_here(&store, ten_of_a_hundred_bytes(subject.epoch())).await;
     let seqs = |rows: &[Row]| rows.iter().map(|row| row.seq).collect::<Vec<Seq>>();
     for (bytes, given) in [(300, 3), (301, 4), (1, 1), (0, 1), (1_000, 10), (1_001, 10)] {
         let limit = PageLimit { rows: 10, bytes };
@@ -105,11 +94,9 @@ async fn a_page_ends_with_the_row_that_reaches_its_bytes() {
     }
 }
 
-#[tokio::test]
-async fn a_page_says_whether_there_may_be_more() {
-    let dir = tempfile::tempdir().unwrap();
-    let store = open(dir.path());
-    write(&store, ten_of_a_hundred_bytes(store.epoch()));
+pub async fn a_page_says_whether_there_may_be_more<S: Subject>(subject: S) {
+    let store = subject.store();
+    write_here(&store, ten_of_a_hundred_bytes(subject.epoch())).await;
     for (rows, bytes, ended) in
         [(10, 2_000, true), (11, 2_000, false), (11, 1_000, true), (11, 1_001, false)]
     {
@@ -118,26 +105,23 @@ async fn a_page_says_whether_there_may_be_more() {
     }
 }
 
-#[tokio::test]
-async fn a_page_has_at_most_the_bytes_of_a_page_whatever_is_asked() {
-    let dir = tempfile::tempdir().unwrap();
-    let store = open(dir.path());
+pub async fn a_page_has_at_most_the_bytes_of_a_page_whatever_is_asked<S: Subject>(subject: S) {
+    let store = subject.store();
     let body = Bytes::from(vec![b'x'; limits::APPEND_BYTES_MAX]);
     let fit = limits::PAGE_BYTES_MAX.div_ceil(body.len());
     for seq in 1..=fit as u64 + 1 {
-        let rows = vec![Row { body: body.clone(), ..row(seq, store.epoch()) }];
-        write(&store, Append { conv: conv(1), epoch: store.epoch(), rows, dirty: None });
+        let rows = vec![Row { body: body.clone(), ..row(seq, subject.epoch()) }];
+        write_here(&store, Append { conv: conv(1), epoch: subject.epoch(), rows, dirty: None })
+            .await;
     }
     let limit = PageLimit { rows: usize::MAX, bytes: usize::MAX };
     assert_eq!(store.tail(conv(1), limit).await.unwrap().len(), fit);
 }
 
-#[tokio::test]
-async fn a_page_has_at_most_its_limit_of_rows() {
-    let dir = tempfile::tempdir().unwrap();
-    let store = open(dir.path());
+pub async fn a_page_has_at_most_its_limit_of_rows<S: Subject>(subject: S) {
+    let store = subject.store();
     let last = limits::PAGE_ROWS_MAX as u64 + 1;
-    write(&store, append(1, 1..=last, store.epoch()));
+    write_here(&store, append(1, 1..=last, subject.epoch())).await;
     for (asked, given) in [
         (limits::PAGE_ROWS_MAX - 1, limits::PAGE_ROWS_MAX - 1),
         (limits::PAGE_ROWS_MAX, limits::PAGE_ROWS_MAX),
@@ -147,11 +131,9 @@ async fn a_page_has_at_most_its_limit_of_rows() {
     }
 }
 
-#[tokio::test]
-async fn reads_from_many_tasks_all_end() {
-    let dir = tempfile::tempdir().unwrap();
-    let store = open(dir.path());
-    write(&store, append(1, 1..=3, store.epoch()));
+pub async fn reads_from_many_tasks_all_end<S: Subject>(subject: S) {
+    let store = subject.store();
+    write_here(&store, append(1, 1..=3, subject.epoch())).await;
     let reads: Vec<_> = (0..4 * limits::READS)
         .map(|_| {
             let store = store.clone();

@@ -1,15 +1,11 @@
 //! Projections give the same lists whatever their order and however often each is applied.
-#![allow(clippy::unwrap_used)] // the lint's exception for tests does not see their helpers
 
-mod fixture;
-
-use std::sync::atomic::{AtomicU64, Ordering};
-
-use fixture::{conv, open, user};
+use crate::conformance::Subject;
+use crate::fixture::{conv, user};
 use proptest::collection::vec;
 use proptest::prelude::*;
+use proptest::strategy::ValueTree;
 use proptest::test_runner::{Config as Cases, TestRunner};
-use throng_store::embedded::Embedded;
 use throng_store::{ConvRow, MemberRow, Projection, Role, Store, UserConvRow, limits};
 
 /// One write to the lists of users 0..3 in conversation `base`, as the event `at` causes it.
@@ -84,7 +80,7 @@ fn moved(projection: &Projection, to: u64) -> Projection {
 type Lists = (Option<ConvRow>, Vec<MemberRow>, Vec<Option<UserConvRow>>);
 
 /// Everything that the projections of a conversation show, as if it were conversation 0.
-async fn lists(store: &Embedded, index: u64) -> Lists {
+async fn lists<S: Store>(store: &S, index: u64) -> Lists {
     let mut row = store.conv(conv(index)).await.unwrap();
     row.iter_mut().for_each(|row| row.conv = conv(0));
     let mut users = Vec::new();
@@ -96,40 +92,32 @@ async fn lists(store: &Embedded, index: u64) -> Lists {
     (row, store.members(conv(index), None, 9).await.unwrap(), users)
 }
 
-#[test]
-fn order_and_repetition_do_not_matter() {
-    let dir = tempfile::tempdir().unwrap();
-    let store = open(dir.path());
-    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
-    let fresh = AtomicU64::new(1);
+pub async fn order_and_repetition_do_not_matter<S: Subject>(subject: S) {
+    let store = subject.store();
     let cases = vec(any_projection(), 1..24).prop_flat_map(|writes| {
         let repeats = vec(0..writes.len(), 0..8);
         (Just(writes.clone()), Just(writes).prop_shuffle(), repeats, 1..6_usize)
     });
-    let mut runner =
-        TestRunner::new(Cases { cases: 48, failure_persistence: None, ..Cases::default() });
-    let result = runner.run(&cases, |(straight, mut shuffled, repeats, call)| {
+    let mut runner = TestRunner::new(Cases { failure_persistence: None, ..Cases::default() });
+    for case in 0..48 {
+        let (straight, mut shuffled, repeats, call) =
+            cases.new_tree(&mut runner).unwrap().current();
         let again: Vec<_> = repeats.iter().map(|index| shuffled[*index].clone()).collect();
         shuffled.extend(again);
-        let indexes = [0, 1].map(|_| fresh.fetch_add(1, Ordering::Relaxed));
-        runtime.block_on(async {
-            let writes = straight.iter().map(|write| moved(write, indexes[0])).collect();
+        let indexes = [2 * case + 1, 2 * case + 2];
+        let writes = straight.iter().map(|write| moved(write, indexes[0])).collect();
+        store.project(writes).await.unwrap();
+        for part in shuffled.chunks(call) {
+            let writes = part.iter().map(|write| moved(write, indexes[1])).collect();
             store.project(writes).await.unwrap();
-            for part in shuffled.chunks(call) {
-                let writes = part.iter().map(|write| moved(write, indexes[1])).collect();
-                store.project(writes).await.unwrap();
-            }
-            prop_assert_eq!(lists(&store, indexes[0]).await, lists(&store, indexes[1]).await);
-            Ok(())
-        })
-    });
-    result.unwrap();
+        }
+        let seen = [lists(&store, indexes[0]).await, lists(&store, indexes[1]).await];
+        assert_eq!(seen[0], seen[1], "{straight:?} and {shuffled:?}");
+    }
 }
 
-#[tokio::test]
-async fn the_highest_event_wins_and_marks_only_grow() {
-    let dir = tempfile::tempdir().unwrap();
-    let store = open(dir.path());
+pub async fn the_highest_event_wins_and_marks_only_grow<S: Subject>(subject: S) {
+    let store = subject.store();
     let mark = |delivered_seq, read_seq, read_n| Projection::Mark {
         user: user(1),
         conv: conv(0),
@@ -161,10 +149,10 @@ async fn the_highest_event_wins_and_marks_only_grow() {
     assert_eq!(row.joined_seq, 5);
 }
 
-#[tokio::test]
-async fn watermarks_come_in_the_order_asked_and_are_zero_where_there_are_none() {
-    let dir = tempfile::tempdir().unwrap();
-    let store = open(dir.path());
+pub async fn watermarks_come_in_the_order_asked_and_are_zero_where_there_are_none<S: Subject>(
+    subject: S,
+) {
+    let store = subject.store();
     let mark = |who, index, seq| Projection::Mark {
         user: user(who),
         conv: conv(index),
@@ -178,35 +166,32 @@ async fn watermarks_come_in_the_order_asked_and_are_zero_where_there_are_none() 
     assert_eq!(found, [(8, 7), (0, 0), (6, 5)]);
 }
 
-#[tokio::test]
-async fn nothing_before_joining_counts_as_unread() {
-    let dir = tempfile::tempdir().unwrap();
-    let store = open(dir.path());
+pub async fn nothing_before_joining_counts_as_unread<S: Subject>(subject: S) {
+    let store = subject.store();
     store.project(vec![listed(1, 5, 11)]).await.unwrap();
     let row = store.user_conv(user(1), conv(0)).await.unwrap().unwrap();
     assert_eq!((row.read_seq, row.read_n), (0, 11));
 }
 
-#[tokio::test]
-async fn what_is_said_of_the_joining_outlives_later_writes_that_do_not_know_it() {
+pub async fn what_is_said_of_the_joining_outlives_later_writes_that_do_not_know_it<S: Subject>(
+    subject: S,
+) {
     let mut big = listed(1, 5, 0);
     if let Projection::Listed { at, big, .. } = &mut big {
         (*at, *big) = (9, true);
     }
-    for (first, second) in [(listed(1, 5, 11), big.clone()), (big, listed(1, 5, 11))] {
-        let dir = tempfile::tempdir().unwrap();
-        let store = open(dir.path());
-        store.project(vec![first]).await.unwrap();
-        store.project(vec![second]).await.unwrap();
-        let row = store.user_conv(user(1), conv(0)).await.unwrap().unwrap();
+    let store = subject.store();
+    let orders = [(listed(1, 5, 11), big.clone()), (big, listed(1, 5, 11))];
+    for (index, (first, second)) in (0..).zip(orders) {
+        store.project(vec![moved(&first, index)]).await.unwrap();
+        store.project(vec![moved(&second, index)]).await.unwrap();
+        let row = store.user_conv(user(1), conv(index)).await.unwrap().unwrap();
         assert_eq!((row.joined_seq, row.big, row.read_n, row.created), (5, true, 11, true));
     }
 }
 
-#[tokio::test]
-async fn a_conversation_is_in_a_list_once_its_user_is_a_member() {
-    let dir = tempfile::tempdir().unwrap();
-    let store = open(dir.path());
+pub async fn a_conversation_is_in_a_list_once_its_user_is_a_member<S: Subject>(subject: S) {
+    let store = subject.store();
     let head = Projection::Touch {
         users: [user(1)].into(),
         conv: conv(0),
@@ -220,10 +205,8 @@ async fn a_conversation_is_in_a_list_once_its_user_is_a_member() {
     assert_eq!(store.user_conv(user(1), conv(0)).await.unwrap().unwrap().head_seq, 4);
 }
 
-#[tokio::test]
-async fn lists_page_without_a_gap_or_a_repeat() {
-    let dir = tempfile::tempdir().unwrap();
-    let store = open(dir.path());
+pub async fn lists_page_without_a_gap_or_a_repeat<S: Subject>(subject: S) {
+    let store = subject.store();
     let mut writes: Vec<_> = (0..7).map(|index| moved(&listed(1, 1, 0), index)).collect();
     writes.extend((0..7).map(|who| Projection::Member {
         conv: conv(0),
@@ -249,10 +232,8 @@ async fn lists_page_without_a_gap_or_a_repeat() {
     assert!(store.user_convs(user(1), None, 0).await.unwrap().is_empty());
 }
 
-#[tokio::test]
-async fn a_call_with_more_cells_than_the_queue_holds_is_done_too() {
-    let dir = tempfile::tempdir().unwrap();
-    let store = open(dir.path());
+pub async fn a_call_with_more_cells_than_the_queue_holds_is_done_too<S: Subject>(subject: S) {
+    let store = subject.store();
     for count in [limits::QUEUE_CELLS as u64, limits::QUEUE_CELLS as u64 + 1] {
         let touch = Projection::Touch {
             users: (0..count).map(user).collect(),
