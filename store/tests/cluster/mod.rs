@@ -17,16 +17,20 @@ fn variable(name: &str) -> String {
     std::env::var(name).unwrap_or_else(missing)
 }
 
+fn nodes() -> Vec<String> {
+    variable("THRONG_CASSANDRA").split(',').map(str::to_owned).collect()
+}
+
+/// A copy on every node.
 pub fn replication() -> Replication {
-    Replication { data_center: "datacenter1".into(), copies: 1 }
+    Replication { data_center: "datacenter1".into(), copies: nodes().len() as u32 }
 }
 
 impl Keyspace {
     /// A name that no keyspace has yet.
     pub fn named(name: &str) -> Self {
-        let nodes = variable("THRONG_CASSANDRA").split(',').map(str::to_owned).collect();
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis();
-        let mut config = Config::new(nodes, format!("t_{name}_{:x}", now & 0xffff_ffff));
+        let mut config = Config::new(nodes(), format!("t_{name}_{:x}", now & 0xffff_ffff));
         config.data_center = Some("datacenter1".into());
         Self { config }
     }
