@@ -86,8 +86,10 @@ impl Appends {
             let bytes = queued.bytes();
             let outcome = self.append(&queued.append).await;
             // Before it is told: who knows the outcome finds room for the next.
-            next = self.lanes().done(conv, bytes);
+            self.lanes().release(bytes);
             queued.outcomes.deliver(vec![(queued.tag, outcome)]);
+            // After it was told: nothing of the conversation is answered before.
+            next = self.lanes().next(conv);
         }
     }
 
@@ -140,10 +142,14 @@ impl Lanes {
         }
     }
 
-    /// An append has ended: gives the next of its conversation.
-    fn done(&mut self, conv: ConvId, bytes: usize) -> Option<Queued> {
+    /// An append has ended: its room is free.
+    fn release(&mut self, bytes: usize) {
         self.appends = self.appends.saturating_sub(1);
         self.bytes = self.bytes.saturating_sub(bytes);
+    }
+
+    /// The next append of a conversation. None ends its lane.
+    fn next(&mut self, conv: ConvId) -> Option<Queued> {
         let next = self.waiting.get_mut(&conv).and_then(VecDeque::pop_front);
         if next.is_none() {
             self.waiting.remove(&conv);
@@ -170,10 +176,10 @@ mod tests {
         assert_eq!(push(1, 11), None);
         assert_eq!(push(1, 12), None);
         assert_eq!(push(2, 20), Some(20));
-        let mut done = |conv| lanes.done(ConvId([conv; 16]), 0).map(|it| it.tag);
-        assert_eq!([done(1), done(1), done(1)], [Some(11), Some(12), None]);
-        assert_eq!(done(2), None);
-        assert!(lanes.waiting.is_empty() && lanes.appends == 0);
+        let mut next = |conv| lanes.next(ConvId([conv; 16])).map(|it| it.tag);
+        assert_eq!([next(1), next(1), next(1)], [Some(11), Some(12), None]);
+        assert_eq!(next(2), None);
+        assert!(lanes.waiting.is_empty());
     }
 
     #[test]
@@ -183,7 +189,7 @@ mod tests {
             assert!(lanes.push(queued(tag as u8, tag)).is_ok());
         }
         assert!(lanes.push(queued(0, 0)).is_err());
-        lanes.done(ConvId([0; 16]), 0);
+        lanes.release(0);
         assert!(lanes.push(queued(0, 0)).is_ok());
     }
 

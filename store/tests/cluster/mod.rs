@@ -12,7 +12,7 @@ pub struct Keyspace {
     pub config: Config,
 }
 
-fn variable(name: &str) -> String {
+pub fn variable(name: &str) -> String {
     let missing = |_| panic!("{name} is not set: tests/cassandra/run starts a cluster and sets it");
     std::env::var(name).unwrap_or_else(missing)
 }
