@@ -28,6 +28,7 @@ mod schema;
 mod session;
 mod statements;
 mod store;
+mod taking;
 mod values;
 mod windows;
 

@@ -8,10 +8,6 @@
 //!
 //! A fence counts when a serial read showed it: the read has brought it to a quorum by then, so
 //! that every later fence read, which asks a quorum, sees it.
-//!
-//! Owners are kept by slices of [`limits::SLICE_PARTITIONS`], so that one conditional batch takes
-//! all that a router wants of a slice. If it is refused because of one of them, those that are
-//! still as they were are tried again without it.
 
 use std::collections::{BTreeMap, HashMap};
 use std::future::Future;
@@ -19,8 +15,6 @@ use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use futures_util::{StreamExt, TryStreamExt, stream};
-use scylla::statement::SerialConsistency;
-use scylla::statement::batch::{Batch, BatchType};
 use tracing::info;
 
 use super::client::{Client, applied};
@@ -40,18 +34,18 @@ pub(super) struct Identity {
     /// Set once this incarnation was seen fenced.
     pub(super) fenced: Arc<AtomicBool>,
     renewals: AtomicU32,
-    taken: Mutex<HashMap<PartitionId, Epoch>>,
+    pub(super) taken: Mutex<HashMap<PartitionId, Epoch>>,
     /// Highest incarnation of each router that a serial read showed fenced. It stays so.
     known_fenced: Mutex<HashMap<RouterId, u32>>,
     /// One taking at a time in each slice, so that what a read shows is the doing of one call.
-    taking: Vec<tokio::sync::Mutex<()>>,
+    pub(super) taking: Vec<tokio::sync::Mutex<()>>,
 }
 
 type FoundRouter = (i64, Option<i64>, Option<i64>, Option<i64>, Option<String>, Option<i64>);
 
 type FoundPartition = (i32, Option<i32>, Option<i64>, Option<i64>, Option<i32>, Option<i64>);
 
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
@@ -72,23 +66,23 @@ impl Identity {
         lock(&self.taken).get(&partition).copied()
     }
 
-    fn knows_fenced(&self, incarnation: Incarnation) -> bool {
+    pub(super) fn knows_fenced(&self, incarnation: Incarnation) -> bool {
         let known = lock(&self.known_fenced).get(&incarnation.router).copied();
         known.is_some_and(|number| number >= incarnation.number)
     }
 
-    fn learn_fenced(&self, router: RouterId, number: u32) {
+    pub(super) fn learn_fenced(&self, router: RouterId, number: u32) {
         let mut known = lock(&self.known_fenced);
         let highest = known.entry(router).or_insert(0);
         *highest = number.max(*highest);
     }
 }
 
-fn key(router: RouterId) -> i64 {
+pub(super) fn key(router: RouterId) -> i64 {
     i64::from(router.0)
 }
 
-fn slice(partition: PartitionId) -> u16 {
+pub(super) fn slice(partition: PartitionId) -> u16 {
     partition / limits::SLICE_PARTITIONS
 }
 
@@ -128,12 +122,15 @@ fn read_partition(found: FoundPartition) -> Result<Option<PartitionRow>, StoreEr
 }
 
 /// The row of a router, settled.
-async fn router(client: &Client, router: RouterId) -> Result<Option<RouterRow>, StoreError> {
+pub(super) async fn router(
+    client: &Client,
+    router: RouterId,
+) -> Result<Option<RouterRow>, StoreError> {
     let found = client.read_one(&client.statements.router, (key(router),)).await?;
     Ok(found.map(read_router).transpose()?.flatten())
 }
 
-fn is_fenced(row: Option<&RouterRow>, incarnation: Incarnation) -> bool {
+pub(super) fn is_fenced(row: Option<&RouterRow>, incarnation: Incarnation) -> bool {
     row.is_none_or(|row| {
         row.incarnation.number > incarnation.number
             || row.incarnation == incarnation && row.fenced_by.is_some()
@@ -160,7 +157,7 @@ pub(super) async fn register(
 }
 
 /// Whether a conditional write was applied, of which one attempt is made.
-async fn conditional(
+pub(super) async fn conditional(
     attempt: impl Future<Output = Result<scylla::response::query_result::QueryResult, Failure>>,
 ) -> Result<bool, Failure> {
     applied(attempt.await?)
@@ -168,7 +165,7 @@ async fn conditional(
 
 /// Only what the engine finds wrong with the request itself is surely not done: it may also lack
 /// replicas in the last phase of a conditional write.
-fn not_done(failure: &Failure) -> OwnershipError {
+pub(super) fn not_done(failure: &Failure) -> OwnershipError {
     match failure {
         Failure::Invalid(text) => StoreError::Unavailable(text.clone()).into(),
         other => OwnershipError::Unknown(other.to_string()),
@@ -256,7 +253,7 @@ pub(super) async fn partitions(client: &Client) -> Result<Vec<PartitionRow>, Sto
     Ok(slices.into_iter().flat_map(BTreeMap::into_values).collect())
 }
 
-async fn read_slice(
+pub(super) async fn read_slice(
     client: &Client,
     slice: u16,
     settled: bool,
@@ -296,171 +293,6 @@ pub(super) async fn hand_over(
             }
         }
     }
-}
-
-/// Takes partitions, slice by slice. The outcomes are in the order asked.
-pub(super) async fn take(
-    client: &Client,
-    identity: &Identity,
-    wanted: &[PartitionId],
-) -> Vec<(PartitionId, Result<Epoch, OwnershipError>)> {
-    let mut slices: BTreeMap<u16, Vec<PartitionId>> = BTreeMap::new();
-    for partition in wanted {
-        slices.entry(slice(*partition)).or_default().push(*partition);
-    }
-    let takings = slices.into_iter().map(|(slice, mut wanted)| {
-        wanted.sort_unstable();
-        wanted.dedup();
-        Taking { client, identity, slice, wanted, outcomes: HashMap::new() }.run()
-    });
-    let outcomes: Vec<_> =
-        stream::iter(takings).buffer_unordered(limits::CALL_REQUESTS).collect().await;
-    let outcomes: HashMap<_, _> = outcomes.into_iter().flatten().collect();
-    let unknown = || Err(OwnershipError::Unknown("it was not tried".into()));
-    let outcome = |partition: &PartitionId| outcomes.get(partition).cloned();
-    wanted.iter().map(|it| (*it, outcome(it).unwrap_or_else(unknown))).collect()
-}
-
-/// The taking of partitions of one slice.
-struct Taking<'a> {
-    client: &'a Client,
-    identity: &'a Identity,
-    slice: u16,
-    /// Those without an outcome yet.
-    wanted: Vec<PartitionId>,
-    outcomes: HashMap<PartitionId, Result<Epoch, OwnershipError>>,
-}
-
-type Outcomes = HashMap<PartitionId, Result<Epoch, OwnershipError>>;
-
-impl Taking<'_> {
-    async fn run(mut self) -> Outcomes {
-        if let Some(turn) = self.identity.taking.get(usize::from(self.slice)) {
-            let _turn = turn.lock().await;
-            if let Err(error) = self.attempts().await {
-                self.end_all(&error);
-            }
-        } else {
-            self.end_all(&StoreError::Fatal("there is no such partition".into()).into());
-        }
-        let mut taken = lock(&self.identity.taken);
-        for (partition, outcome) in &self.outcomes {
-            if let Ok(epoch) = outcome {
-                taken.insert(*partition, *epoch);
-            }
-        }
-        self.outcomes
-    }
-
-    fn end_all(&mut self, error: &OwnershipError) {
-        let ended = self.wanted.drain(..).map(|partition| (partition, Err(error.clone())));
-        self.outcomes.extend(ended);
-    }
-
-    async fn attempts(&mut self) -> Result<(), OwnershipError> {
-        let mut seen = read_slice(self.client, self.slice, true).await?;
-        self.refuse_held(&seen).await?;
-        for _ in 0..limits::TAKE_ATTEMPTS {
-            if self.wanted.is_empty() {
-                return Ok(());
-            }
-            let failure = match self.write(&seen).await {
-                Ok(true) => {
-                    let next = |partition| (partition, Ok(next_epoch(&seen, partition)));
-                    self.outcomes.extend(self.wanted.drain(..).map(next));
-                    return Ok(());
-                }
-                Ok(false) => None,
-                Err(failure) => Some(failure),
-            };
-            let now = read_slice(self.client, self.slice, true).await;
-            let now = now.map_err(|error| OwnershipError::Unknown(error.to_string()))?;
-            self.settle(&seen, &now);
-            if let Some(failure @ Failure::Invalid(_)) = failure {
-                return Err(not_done(&failure));
-            }
-            seen = now;
-        }
-        Err(OwnershipError::Unknown("others were taking partitions all the time".into()))
-    }
-
-    /// Leaves those out whose owners may still be at work.
-    async fn refuse_held(
-        &mut self,
-        seen: &BTreeMap<PartitionId, PartitionRow>,
-    ) -> Result<(), OwnershipError> {
-        for partition in std::mem::take(&mut self.wanted) {
-            let owner = seen.get(&partition).filter(|row| row.heir.is_none()).map(|row| row.owner);
-            match owner {
-                Some(owner) if !self.may_take_from(owner).await? => {
-                    self.outcomes.insert(partition, Err(OwnershipError::Held(owner)));
-                }
-                _ if next_epoch(seen, partition) > i32::MAX as u32 => {
-                    let error = StoreError::Fatal("the epochs of the partition are used up".into());
-                    self.outcomes.insert(partition, Err(error.into()));
-                }
-                _ => self.wanted.push(partition),
-            }
-        }
-        Ok(())
-    }
-
-    async fn may_take_from(&self, owner: Incarnation) -> Result<bool, OwnershipError> {
-        if owner == self.identity.incarnation || self.identity.knows_fenced(owner) {
-            return Ok(true);
-        }
-        let fenced = is_fenced(router(self.client, owner.router).await?.as_ref(), owner);
-        if fenced {
-            self.identity.learn_fenced(owner.router, owner.number);
-        }
-        Ok(fenced)
-    }
-
-    async fn write(&self, seen: &BTreeMap<PartitionId, PartitionRow>) -> Result<bool, Failure> {
-        let mut batch = Batch::new(BatchType::Unlogged);
-        batch.set_execution_profile_handle(Some(self.client.profiles.takeover.clone()));
-        batch.set_serial_consistency(Some(SerialConsistency::LocalSerial));
-        let own = self.identity.incarnation;
-        let mut values = Vec::with_capacity(self.wanted.len());
-        for partition in &self.wanted {
-            batch.append_statement(self.client.statements.take.clone());
-            let condition = seen.get(partition).map(|row| signed_epoch(row.epoch));
-            values.push((
-                signed_epoch(next_epoch(seen, *partition)),
-                key(own.router),
-                i64::from(own.number),
-                i32::from(self.slice),
-                i32::from(*partition),
-                condition,
-            ));
-        }
-        conditional(self.client.batch_once(&batch, &values)).await
-    }
-
-    /// Tells what became of each by what is there now: those that are as they were are tried again.
-    fn settle(
-        &mut self,
-        seen: &BTreeMap<PartitionId, PartitionRow>,
-        now: &BTreeMap<PartitionId, PartitionRow>,
-    ) {
-        let own = self.identity.incarnation;
-        for partition in std::mem::take(&mut self.wanted) {
-            let (before, after) = (seen.get(&partition), now.get(&partition));
-            let next = next_epoch(seen, partition);
-            if before.map(|row| row.epoch) == after.map(|row| row.epoch) {
-                self.wanted.push(partition);
-            } else if after.is_some_and(|row| row.epoch == next && row.owner == own) {
-                self.outcomes.insert(partition, Ok(next));
-            } else {
-                let lost = OwnershipError::Lost(format!("partition {partition} was taken"));
-                self.outcomes.insert(partition, Err(lost));
-            }
-        }
-    }
-}
-
-fn next_epoch(seen: &BTreeMap<PartitionId, PartitionRow>, partition: PartitionId) -> Epoch {
-    seen.get(&partition).map_or(0, |row| row.epoch).saturating_add(1)
 }
 
 #[cfg(test)]

@@ -6,7 +6,7 @@ use super::appends::Appends;
 use super::ownership::Identity;
 use super::values::{or_zero, signed};
 use super::windows::Windows;
-use super::{Cql, Registered, lists, log, ownership, projections, windows};
+use super::{Cql, Registered, lists, log, ownership, projections, taking, windows};
 use crate::{
     Append, Busy, ConvId, ConvRow, DirtyWindow, Epoch, FenceOutcome, Incarnation, MemberRow,
     Outcomes, Ownership, OwnershipError, PageLimit, PartitionId, PartitionRow, Projection, Range,
@@ -179,7 +179,7 @@ impl Ownership for Cql {
             let unregistered = |partition| (partition, Err(OwnershipError::Unregistered));
             return partitions.into_iter().map(unregistered).collect();
         };
-        let taken = ownership::take(self.client(), &registered.identity, &partitions).await;
+        let taken = taking::take(self.client(), &registered.identity, &partitions).await;
         for (partition, outcome) in &taken {
             if let Ok(epoch) = outcome {
                 registered.windows.taken(*partition, *epoch);
