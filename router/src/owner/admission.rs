@@ -5,7 +5,7 @@
 //! them nothing. One such read of a user in a conversation is under way at a time; what they ask
 //! meanwhile waits behind it, in its order.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 
 use throng_store::{ConvId, UserId};
 
@@ -16,7 +16,7 @@ use crate::limits;
 /// Requests of users of whom it is being read whether they may ask.
 #[derive(Debug, Default)]
 pub(crate) struct Admission {
-    waiting: HashMap<(ConvId, UserId), VecDeque<Request>>,
+    waiting: BTreeMap<(ConvId, UserId), VecDeque<Request>>,
 }
 
 /// What becomes of a request.
@@ -68,7 +68,7 @@ impl Admission {
 
     /// These conversations are not ours any more.
     pub(crate) fn lose(&mut self, lost: impl Fn(&ConvId) -> bool, out: &mut Vec<Output>) {
-        for (_, requests) in self.waiting.extract_if(|(conv, _), _| lost(conv)) {
+        for (_, requests) in self.waiting.extract_if(.., |(conv, _), _| lost(conv)) {
             for request in requests {
                 request.refuse(Refusal::Unavailable, out);
             }

@@ -1,6 +1,6 @@
 //! One conversation at its owner: its state, and what goes where.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 use throng_store::{ConvId, Epoch, PageLimit, PartitionId, Range, Row, Seq, Tag, UserId};
@@ -21,6 +21,16 @@ use super::writing::Batch;
 use super::{Delivery, Output, Term};
 use crate::limits;
 
+/// What a fence read has to begin after: an append that returned, or the end of a loading.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Fenced {
+    /// Of this conversation.
+    pub(crate) conv: ConvId,
+    /// Of the append or the loading. A read that answers for one answers for nothing that ended
+    /// since it began.
+    pub(crate) tag: Tag,
+}
+
 /// What a conversation works with during one call.
 pub(crate) struct Turn<'t> {
     /// The time.
@@ -39,8 +49,8 @@ pub(crate) struct Turn<'t> {
     pub(crate) windows: &'t mut Windows,
     /// Last tag given.
     pub(crate) tag: &'t mut Tag,
-    /// Conversations that wait for a fence read.
-    pub(crate) fence: &'t mut Vec<ConvId>,
+    /// What waits for a fence read.
+    pub(crate) fence: &'t mut Vec<Fenced>,
     /// Conversations with after-work to begin.
     pub(crate) touched: &'t mut Vec<ConvId>,
     /// What the store was asked and has not answered.
@@ -110,7 +120,7 @@ pub(crate) struct Conversation {
     pub(super) lookup: Option<u64>,
     /// The first event, read to compare a retried creation with.
     pub(super) first_row: Option<Row>,
-    pub(super) reads: HashMap<u64, Pending>,
+    pub(super) reads: BTreeMap<u64, Pending>,
     pub(super) last_read: u64,
     pub(super) marks: Marks,
     pub(super) pending: AfterWork,
@@ -142,7 +152,7 @@ impl Conversation {
             batch: None,
             lookup: None,
             first_row: None,
-            reads: HashMap::new(),
+            reads: BTreeMap::new(),
             last_read: 0,
             marks: Marks::default(),
             pending: AfterWork::default(),
@@ -257,12 +267,12 @@ impl Conversation {
         }
     }
 
-    /// The fence read that began after the append (or the loading) returned showed us as owner.
-    pub(crate) fn held(&mut self, turn: &mut Turn<'_>) {
-        if self.batch.as_ref().is_some_and(Batch::is_written) {
+    /// The fence read that began after this append (or loading) returned showed us as owner.
+    pub(crate) fn held(&mut self, tag: Tag, turn: &mut Turn<'_>) {
+        if self.batch.as_ref().is_some_and(|batch| batch.is_written(tag)) {
             self.commit(turn);
         }
-        self.loading_held(turn);
+        self.loading_held(tag, turn);
     }
 
     /// Begins the after-work, if none is under way.

@@ -3,11 +3,11 @@
 //! Read, choose the log, bring the projections up to date, write again what may not be at a quorum,
 //! and after a fence read that began later than all that: serve.
 
-use throng_store::{ConvRow, MemberRow, Range, Row, Seq};
+use throng_store::{ConvRow, MemberRow, Range, Row, Seq, Tag};
 
 use super::after::{AfterWork, Heard};
 use super::choose::{Chosen, choose};
-use super::conversation::{Conversation, Phase, Turn};
+use super::conversation::{Conversation, Fenced, Phase, Turn};
 use super::known::KnownIds;
 use super::reading::Pending;
 use super::request::Refusal;
@@ -24,8 +24,8 @@ pub(crate) struct Loading {
     rows: Vec<Row>,
     /// Adopted rows that are still to be written under our term.
     rewrite: Vec<Row>,
-    /// All is read and written; a fence read is awaited.
-    complete: bool,
+    /// All is read and written; a fence read is awaited, with this tag.
+    complete: Option<Tag>,
 }
 
 impl Loading {
@@ -149,16 +149,17 @@ impl Conversation {
             rows.push(row);
         }
         if rows.is_empty() {
-            loading.complete = true;
-            turn.fence.push(self.id);
+            *turn.tag += 1;
+            loading.complete = Some(*turn.tag);
+            turn.fence.push(Fenced { conv: self.id, tag: *turn.tag });
         } else {
             self.send_rewrite(rows, turn);
         }
     }
 
     /// A fence read that began after everything was read showed us as owner.
-    pub(super) fn loading_held(&mut self, turn: &mut Turn<'_>) {
-        if matches!(&self.phase, Phase::Loading(loading) if loading.complete) {
+    pub(super) fn loading_held(&mut self, tag: Tag, turn: &mut Turn<'_>) {
+        if matches!(&self.phase, Phase::Loading(loading) if loading.complete == Some(tag)) {
             self.serve_arrived(turn);
         }
     }

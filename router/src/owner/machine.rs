@@ -8,7 +8,7 @@ use throng_store::{
 
 use super::admission::{Admission, Entrance, TurnedAway};
 use super::cache::Cache;
-use super::conversation::{Conversation, Turn};
+use super::conversation::{Conversation, Fenced, Turn};
 use super::created::CreatedGroups;
 use super::deciding::creates;
 use super::request::{Now, Op, Refusal, Request};
@@ -119,9 +119,9 @@ pub struct Owner {
     /// Appends in flight.
     tags: HashMap<Tag, ConvId>,
     tag: Tag,
-    /// Conversations that wait for a fence read to begin, and for the one that has begun.
-    fence: Vec<ConvId>,
-    fencing: Vec<ConvId>,
+    /// What waits for a fence read to begin, and for the one that has begun.
+    fence: Vec<Fenced>,
+    fencing: Vec<Fenced>,
     fence_under_way: bool,
     touched: Vec<ConvId>,
     under_way: UnderWay,
@@ -353,14 +353,13 @@ impl Owner {
         let waited = std::mem::take(&mut self.fencing);
         match outcome {
             FenceOutcome::Held => {
-                for conv in waited {
-                    self.with(now, conv, out, Conversation::held);
+                for Fenced { conv, tag } in waited {
+                    self.with(now, conv, out, |conversation, turn| conversation.held(tag, turn));
                 }
             }
             FenceOutcome::Unknown => self.fence.extend(waited),
             FenceOutcome::Fenced => {
-                let all: Vec<PartitionId> = self.holdings.keys().copied().collect();
-                for partition in all {
+                for partition in sorted(self.holdings.keys()) {
                     self.lose(now, partition, out);
                 }
             }
@@ -369,8 +368,7 @@ impl Owner {
 
     /// Time has passed.
     pub fn tick(&mut self, now: Now, out: &mut Vec<Output>) {
-        let busy: Vec<ConvId> = self.busy.iter().copied().collect();
-        for conv in busy {
+        for conv in sorted(&self.busy) {
             self.with(now, conv, out, Conversation::tick);
         }
         self.admission.expire(now.mono_ms, out);
@@ -528,11 +526,11 @@ impl Owner {
         let Some(holding) = self.holdings.remove(&partition) else { return };
         self.windows.lose(partition);
         let lost = |conv: &ConvId| partition_of(&conv.0) == partition;
-        let convs = self.cache.ids(|conv| lost(&conv));
+        let convs = sorted(&self.cache.ids(|conv| lost(&conv)));
         self.busy.retain(|conv| !lost(conv));
         // A fence read that has begun must not answer for what is loaded after it.
-        self.fence.retain(|conv| !lost(conv));
-        self.fencing.retain(|conv| !lost(conv));
+        self.fence.retain(|waits| !lost(&waits.conv));
+        self.fencing.retain(|waits| !lost(&waits.conv));
         self.behind.retain(|conv| !lost(conv));
         self.admission.lose(lost, out);
         let conversations: Vec<_> =
@@ -544,4 +542,11 @@ impl Owner {
         self.tags.retain(|_, conv| !lost(conv));
         out.push(Output::Lost(partition));
     }
+}
+
+/// In an order that depends on nothing but what is in it: the same inputs give the same outputs.
+fn sorted<'t, T: Ord + Copy + 't>(all: impl IntoIterator<Item = &'t T>) -> Vec<T> {
+    let mut all: Vec<T> = all.into_iter().copied().collect();
+    all.sort_unstable();
+    all
 }

@@ -3,6 +3,7 @@
 //! Sans-IO. An [`Owner`] takes requests, outcomes and time as arguments and appends what is to be
 //! done to a list of [`Output`]s; the actor that drives it does those and comes back with what
 //! became of them. It never waits and knows no clock, store, link or thread.
+//! The same inputs in the same order give the same outputs.
 //!
 //! Order of calls: [`Owner::take`] for each partition, [`Owner::recover`] for what its last owner
 //! did not finish, as it is read who is a member; then in any order [`Owner::request`] and the

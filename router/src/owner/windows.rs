@@ -4,7 +4,7 @@
 //! window is over and all after-work of its appends is done it is closed; whoever owns the
 //! partition next does the after-work of the windows that were not closed again.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 
 use throng_store::{DirtyWindow, Epoch, PartitionId};
 
@@ -14,7 +14,7 @@ use crate::limits::WINDOW_MS;
 #[derive(Debug, Default)]
 pub(crate) struct Windows {
     /// Per partition: its term, and the appends in each window whose after-work is not done.
-    open: HashMap<PartitionId, (Epoch, BTreeMap<u32, u32>)>,
+    open: BTreeMap<PartitionId, (Epoch, BTreeMap<u32, u32>)>,
 }
 
 /// The window of a moment.

@@ -5,13 +5,12 @@ use throng_store::{Append, AppendOutcome, ConvRow, Range, Row, Seq, Tag, UserId}
 
 use super::Output;
 use super::after::{AfterWork, Heard};
-use super::conversation::{Conversation, Phase, Turn};
+use super::conversation::{Conversation, Fenced, Phase, Turn};
 use super::deciding::{Content, Decision, Lookup, MESSAGE_KIND};
 use super::event;
 use super::reading::Pending;
 use super::request::{Asker, Connection, Key, Op, Refusal, Request, What};
 use super::roster::Applied;
-use super::windows::window_at;
 use crate::limits;
 
 /// Who is told when a row is committed.
@@ -61,9 +60,9 @@ pub(crate) struct Batch {
 }
 
 impl Batch {
-    /// At the store for good.
-    pub(crate) fn is_written(&self) -> bool {
-        self.state == State::Written
+    /// At the store for good, by the append with this tag.
+    pub(crate) fn is_written(&self, tag: Tag) -> bool {
+        self.state == State::Written && self.tag == tag
     }
 }
 
@@ -273,29 +272,29 @@ impl Conversation {
         let conv: ConvRow = self.roster.conv_row(self.id, last);
         work.conv = Some(conv);
         work.touched = (!self.roster.big()).then(|| self.roster.audience());
-        let window = turn.windows.begin(self.partition, turn.epoch, turn.now.mono_ms);
-        work.windows.push(window);
         turn.counters.batches += 1;
         turn.counters.rows += rows.len() as u64;
-        self.submit(rows, acks, work, window, false, turn);
+        self.submit(rows, acks, work, false, turn);
     }
 
-    /// Adopted rows, written again before anything else.
+    /// Adopted rows, written again before anything else. Their writer's mark of a dirty window may
+    /// be lost with it: its append never returned. So they get one of ours, or nobody would do the
+    /// after-work if we died before it was done.
     pub(super) fn send_rewrite(&mut self, rows: Vec<Row>, turn: &mut Turn<'_>) {
-        let window = window_at(turn.now.mono_ms);
-        self.submit(rows, Acks::new(), AfterWork::default(), window, true, turn);
+        self.submit(rows, Acks::new(), AfterWork::default(), true, turn);
     }
 
     fn submit(
         &mut self,
         rows: Vec<Row>,
         acks: Acks,
-        work: AfterWork,
-        window: u32,
+        mut work: AfterWork,
         rewrite: bool,
         turn: &mut Turn<'_>,
     ) {
         let began_ms = turn.now.mono_ms;
+        let window = turn.windows.begin(self.partition, turn.epoch, began_ms);
+        work.windows.push(window);
         let state = State::Sent;
         let batch =
             Batch { rows, tag: 0, state, unknown: 0, acks, work, began_ms, window, rewrite };
@@ -308,13 +307,11 @@ impl Conversation {
         *turn.tag += 1;
         batch.tag = *turn.tag;
         batch.state = State::Sent;
-        let dirty = (!batch.rewrite && self.dirty != Some(batch.window)).then_some(
-            throng_store::DirtyWindow {
-                partition: self.partition,
-                epoch: turn.epoch,
-                window: batch.window,
-            },
-        );
+        let dirty = (self.dirty != Some(batch.window)).then_some(throng_store::DirtyWindow {
+            partition: self.partition,
+            epoch: turn.epoch,
+            window: batch.window,
+        });
         let append = Append { conv: self.id, epoch: turn.epoch, rows: batch.rows.clone(), dirty };
         turn.out.push(Output::Append { append, tag: batch.tag });
     }
@@ -325,7 +322,7 @@ impl Conversation {
         match outcome {
             AppendOutcome::Ok => {
                 batch.state = State::Written;
-                turn.fence.push(self.id);
+                turn.fence.push(Fenced { conv: self.id, tag });
             }
             AppendOutcome::Fenced => turn.lost = true,
             AppendOutcome::Unknown => {
@@ -359,10 +356,11 @@ impl Conversation {
     /// The rows are the log now: acknowledge, keep, and begin what follows.
     pub(super) fn commit(&mut self, turn: &mut Turn<'_>) {
         let Some(batch) = self.batch.take() else { return };
+        self.dirty = Some(batch.window);
         if batch.rewrite {
+            self.pending.extend(batch.work);
             return self.rewrite_next(turn);
         }
-        self.dirty = Some(batch.window);
         self.roster_before = None;
         turn.counters.committed(turn.now.mono_ms - batch.began_ms, batch.rows.len());
         for row in batch.rows {

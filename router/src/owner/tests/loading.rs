@@ -76,6 +76,55 @@ fn rows_that_may_not_be_at_a_quorum_are_written_again_before_anything_is_served(
     assert_eq!(bench.acked(request), (6, false));
 }
 
+/// A group of which an earlier owner sent the last two rows and did not see them committed.
+fn adopting() -> Bench {
+    let mut bench = Bench::with(Adopt::Rewrite);
+    stored(&mut bench, CONV, &["alice", "bob"], 5, 3);
+    for row in &mut bench.rows.get_mut(&CONV).unwrap()[3..] {
+        row.acked = 3;
+    }
+    bench.smooth = false;
+    bench
+}
+
+#[test]
+fn a_fence_read_for_rows_written_again_commits_nothing_that_returned_after_it_began() {
+    let mut bench = adopting();
+    let request = bench.send("bob", CONV);
+    bench.end_append(Ending::Becomes(AppendOutcome::Ok));
+    bench.fence_now();
+    bench.owner.fence_begins();
+    // Bob's message is sent only now, or it is under way and ends before the read does.
+    if !bench.appends.is_empty() {
+        bench.end_append(Ending::Becomes(AppendOutcome::Ok));
+    }
+    let mut out = Vec::new();
+    bench.owner.fenced(bench.now, FenceOutcome::Held, &mut out);
+    bench.run(out);
+    assert!(!bench.answered_at_all(request));
+    bench.end_append(Ending::Becomes(AppendOutcome::Ok));
+    assert!(!bench.answered_at_all(request));
+    bench.fence_now();
+    assert_eq!(bench.acked(request), (6, false));
+}
+
+#[test]
+fn rows_written_again_mark_a_window_that_stays_open_until_their_after_work_is_done() {
+    let mut bench = adopting();
+    bench.history("bob", CONV, Span::After(0), 10);
+    let written = bench.end_append(Ending::Becomes(AppendOutcome::Ok));
+    // The mark of who wrote them first may be nowhere.
+    assert_eq!(written.dirty.map(|window| window.epoch), Some(EPOCH));
+    bench.fence_now();
+    bench.fence_now();
+    bench.pass(2 * limits::WINDOW_MS);
+    assert_eq!((bench.projecting.len(), bench.closed), (1, 0));
+    bench.end_projections();
+    assert_eq!(bench.delivered_seqs(), [4, 5]);
+    bench.pass(1);
+    assert_eq!(bench.closed, 1);
+}
+
 #[test]
 fn a_row_of_a_later_term_means_that_we_are_not_the_owner() {
     let mut bench = Bench::new();
