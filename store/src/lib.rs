@@ -25,6 +25,8 @@ pub mod cql;
 pub mod embedded;
 pub mod limits;
 mod ownership;
+#[cfg(feature = "sim")]
+pub mod sim;
 mod types;
 
 pub use ownership::{Incarnation, Ownership, OwnershipError, PartitionRow, RouterId, RouterRow};
@@ -83,7 +85,9 @@ pub trait Store: Clone + Send + Sync + 'static {
 
     /// Applies projections: they can be read when this returns. Durable no later than the next
     /// successful append; after a crash the dirty windows tell which conversations must have theirs
-    /// applied again. Order and repetition do not matter.
+    /// applied again. Order and repetition do not matter, but for one thing: a [`Projection::Conv`]
+    /// says that all others up to its `applied_seq` are there, so that it is written when those of
+    /// the same call are durable, and not before.
     ///
     /// # Errors
     /// [`StoreError::Corrupt`] if a cell that is there already cannot be read: it stays as it is,

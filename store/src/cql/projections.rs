@@ -11,13 +11,19 @@ use super::client::Client;
 use super::values::signed;
 use crate::{ConvId, ConvRow, MemberRow, Projection, Role, StoreError, UserId, limits};
 
-/// Applies projections, several at a time. Of those after one that fails, some may be written.
+/// Applies projections, several at a time. Of those after one that fails, some may be written. The
+/// rows of conversations are last: whoever reads one takes it that the rest is there.
 pub(super) async fn project(
     client: &Client,
     projections: Vec<Projection>,
 ) -> Result<(), StoreError> {
-    let writes = projections.into_iter().map(|projection| apply(client, projection));
-    stream::iter(writes).buffer_unordered(limits::CALL_REQUESTS).try_collect().await
+    let is_conv = |projection: &Projection| matches!(projection, Projection::Conv(_));
+    let (convs, others): (Vec<_>, Vec<_>) = projections.into_iter().partition(is_conv);
+    for projections in [others, convs] {
+        let writes = projections.into_iter().map(|projection| apply(client, projection));
+        stream::iter(writes).buffer_unordered(limits::CALL_REQUESTS).try_collect::<()>().await?;
+    }
+    Ok(())
 }
 
 async fn apply(client: &Client, projection: Projection) -> Result<(), StoreError> {

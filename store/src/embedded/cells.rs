@@ -13,9 +13,9 @@ use crate::{ConvId, ConvRow, MemberRow, Projection, Role, Seq, UserConvRow, User
 const VERSION: u8 = 1;
 
 /// Where a cell lives.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(super) struct CellKey {
-    pub(super) table: Table,
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) struct CellKey {
+    pub(crate) table: Table,
     bytes: [u8; CELL_BYTES],
     length: u8,
 }
@@ -28,7 +28,7 @@ impl CellKey {
     }
 
     /// The key's bytes.
-    pub(super) fn as_bytes(&self) -> &[u8] {
+    pub(crate) fn as_bytes(&self) -> &[u8] {
         &self.bytes[..usize::from(self.length)]
     }
 }
@@ -36,7 +36,7 @@ impl CellKey {
 /// Membership as seen from a user. `joined_n` only grows and `created` stays, whichever write wins:
 /// one that is caused by anything but the joining, or the creation, need not know them.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Listed {
+pub(crate) struct Listed {
     at: Seq,
     joined_seq: Seq,
     left_seq: Seq,
@@ -50,7 +50,7 @@ pub(super) struct Listed {
 /// The head of a conversation in a user's list. A later touch of the same head wins: who resumes
 /// asks for what was touched since a moment.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Touch {
+pub(crate) struct Touch {
     head_seq: Seq,
     head_at_ms: u64,
     head_n: u64,
@@ -58,14 +58,14 @@ pub(super) struct Touch {
 
 /// A user's watermarks.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Mark {
+pub(crate) struct Mark {
     delivered_seq: Seq,
     read: (Seq, u64),
 }
 
 /// A cell of any kind.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Cell {
+pub(crate) enum Cell {
     Conv(ConvRow),
     Member(Seq, MemberRow),
     Listed(Listed),
@@ -75,7 +75,7 @@ pub(super) enum Cell {
 
 impl Cell {
     /// Takes over what `write` has that is newer. Says whether that was anything.
-    pub(super) fn merge(&mut self, write: Self) -> bool {
+    pub(crate) fn merge(&mut self, write: Self) -> bool {
         let newer = match (&mut *self, &write) {
             (Self::Conv(row), Self::Conv(other)) => conv_rank(other) > conv_rank(row),
             (Self::Member(at, row), Self::Member(other_at, other)) => {
@@ -196,7 +196,7 @@ impl Mark {
         Ok(mark)
     }
 
-    pub(super) fn watermarks(self) -> Watermarks {
+    pub(crate) fn watermarks(self) -> Watermarks {
         Watermarks { delivered_seq: self.delivered_seq, read_seq: self.read.0 }
     }
 
@@ -209,7 +209,7 @@ impl Mark {
 }
 
 /// A user's conversation from its cells. Nothing before the user joined counts as unread.
-pub(super) fn user_conv_row(conv: ConvId, listed: Listed, touch: Touch, mark: Mark) -> UserConvRow {
+pub(crate) fn user_conv_row(conv: ConvId, listed: Listed, touch: Touch, mark: Mark) -> UserConvRow {
     UserConvRow {
         conv,
         direct: listed.direct,
@@ -303,7 +303,7 @@ pub(super) fn count(projection: &Projection) -> usize {
 }
 
 /// Hands the cells of a projection to `write`.
-pub(super) fn split(projection: Projection, mut write: impl FnMut(CellKey, Cell)) {
+pub(crate) fn split(projection: Projection, mut write: impl FnMut(CellKey, Cell)) {
     let listed_key =
         |user, conv, kind| CellKey::new(Table::UserConvs, &keys::user_conv(user, conv, kind));
     match projection {

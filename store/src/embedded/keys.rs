@@ -13,8 +13,8 @@ use super::codec::{Malformed, Reader};
 use crate::{ConvId, DirtyWindow, Epoch, PartitionId, Seq, UserId};
 
 /// The tables, each a keyspace of the engine.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(super) enum Table {
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) enum Table {
     Log,
     Conv,
     Members,

@@ -17,7 +17,7 @@
 //! were not answered, each append whole or not at all; projections up to some moment, whose missing
 //! rest the dirty windows tell.
 
-mod cells;
+pub(crate) mod cells;
 mod codec;
 mod committer;
 #[cfg(test)]
@@ -26,7 +26,7 @@ mod config;
 mod directory;
 mod engine;
 mod failure;
-mod keys;
+pub(crate) mod keys;
 mod meta;
 mod projector;
 mod queue;
