@@ -1,4 +1,5 @@
-//! What an idle established connection costs: user memory of the gateway, kernel memory of its side.
+//! What an idle established connection costs: user memory of the gateway, kernel memory of its
+//! side.
 //!
 //! A gateway is started, some connections warm it up, then many more are opened, say hello and fall
 //! silent. The growth divided by their number is the cost. The kernel's slab holds both ends of a
@@ -201,7 +202,8 @@ impl Silence {
         self.arrivals.next(start)
     }
 
-    /// Notes the end of a silence, one interval late so that the readings at its end are silent too.
+    /// Notes the end of a silence, one interval late so that the readings at its end are silent
+    /// too.
     fn listen(&mut self, turn: &dyn Turn) -> Option<Instant> {
         if self.established < self.stage() {
             return None;

@@ -2,8 +2,8 @@
 //! messages become durable in a second, and how the gateway's echo compares with a peer's.
 //!
 //! Every program prints figures with the machine, the kernel and the command that made them, can
-//! write them as JSON, and never takes part in a test's verdict by time. `idle` alone judges: memory
-//! per connection is repeatable, and it fails above its limit.
+//! write them as JSON, and never takes part in a test's verdict by time. `idle` alone judges:
+//! memory per connection is repeatable, and it fails above its limit.
 
 pub mod conclude;
 pub mod coordinate;

@@ -1,5 +1,5 @@
-//! One run over several workers: they start together, their shards count as one run, and what goes wrong
-//! with one of them is told.
+//! One run over several workers: they start together, their shards count as one run, and what goes
+//! wrong with one of them is told.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
 

@@ -115,16 +115,16 @@ settings! {
         admin: SocketAddr = |_| address(7401);
         /// Data directory of the embedded store [default: ./throng-data]
         data: PathBuf = |_| PathBuf::from("./throng-data");
-        /// When a message counts as durable: sync, os, or a number of ms between syncs [default: sync]
+        /// When a message counts as durable: sync, os, or ms between syncs [default: sync]
         durability: DurabilitySetting = |_| DurabilitySetting::Sync;
         /// Shards, each a thread with its own ring [default: half the cores, at least 1]
         shards: usize [1, limits::SHARDS_MAX] = |_| (cores() / 2).max(1);
-        /// How long a shard that waits gathers what comes before it works; 0: not at all [default: 0]
+        /// How long a waiting shard gathers what comes; 0: not at all [default: 0]
         gather_us: u32 [0, limits::GATHER_US_MAX] = |_| 0;
         /// Send every message back; no sessions, no store: for conformance suites and benchmarks
         #[arg(num_args = 0..=1, default_missing_value = "true")]
         echo: bool = |echo| echo;
-        /// Filter of the log on stderr, as RUST_LOG, which wins [default: info, warn for the store engine]
+        /// Filter of the log on stderr; RUST_LOG wins [default: info, warn for the store engine]
         log: String = |_| limits::LOG_FILTER.to_owned();
         /// Bytes of one message from a client [default: 65536, with --echo 16 MiB]
         frame_bytes_max: u32 [1, limits::FRAME_BYTES_CEILING] = |echo| if echo { limits::ECHO_FRAME_BYTES_MAX } else { limits::FRAME_BYTES_MAX };
@@ -146,17 +146,17 @@ settings! {
         ops_per_s: u32 [1, u32::MAX] = |_| limits::OPS_PER_S;
         /// Ops of a connection at once [default: 200]
         ops_burst: u32 [1, limits::OPS_BURST_CEILING] = |_| limits::OPS_BURST;
-        /// Connections that the gateway accepts per second, divided among its shards [default: 20000]
+        /// Connections accepted per second, divided among the shards [default: 20000]
         accepts_per_s: u32 [1, u32::MAX] = |_| limits::ACCEPTS_PER_S;
         /// Connections of a shard that have not said who they are [default: 8192]
         handshakes_per_shard_max: u32 [1, u32::MAX] = |_| limits::HANDSHAKES_MAX;
-        /// The same from one address, of the whole gateway: divided among its shards [default: 4096]
+        /// The same from one address, divided among the gateway's shards [default: 4096]
         handshakes_per_address_max: u32 [1, u32::MAX] = |_| limits::HANDSHAKES_PER_ADDRESS_MAX;
         /// Connections of a shard; 0: as many as its descriptor table holds [default: 0]
         connections_per_shard_max: u32 = |_| 0;
         /// Members of a group [default: 500]
         group_members_max: u32 [limits::GROUP_MEMBERS_MIN, wire::MEMBERS_PER_REQUEST_MAX] = |_| router::GROUP_MEMBERS_MAX as u32;
-        /// Connected devices of a user; one more takes the place of the one that connected first [default: 8]
+        /// Connected devices of a user; one more takes the place of the oldest [default: 8]
         devices_max: u32 [1, limits::DEVICES_CEILING] = |_| router::DEVICES_MAX as u32;
         /// Window over which clients are told to reconnect at SIGTERM [default: 10000]
         drain_window_ms: u64 [0, MS_MAX] = |_| ms(limits::DRAIN_WINDOW);

@@ -205,8 +205,8 @@ pub const ADMIN_ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// Shards of one process: the listener's reuseport group and the ready line stay readable.
 pub const SHARDS_MAX: usize = 1_024;
 
-/// Niceness of the threads of the router, the store and the admin port: a weight of nine against one of
-/// a shard's thread (sched(7)).
+/// Niceness of the threads of the router, the store and the admin port: a weight of nine against
+/// one of a shard's thread (sched(7)).
 pub const SIDE_NICE: i32 = -10;
 
 /// Longest time for which a shard may gather what comes, in microseconds: a hundredth of a second's

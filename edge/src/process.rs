@@ -129,8 +129,8 @@ fn side_runtime(is_echo: bool) -> Result<Runtime, Fatal> {
         .map_err(|error| Fatal::unavailable(format!("cannot start threads: {error}")))
 }
 
-/// Every shard waits for what these few threads do; among very many shards that share their cores, a
-/// thread that is like any other gets too little. Without the right to it all are alike.
+/// Every shard waits for what these few threads do; among very many shards that share their cores,
+/// a thread that is like any other gets too little. Without the right to it all are alike.
 fn go_first() {
     let thread = rustix::thread::gettid();
     if let Err(error) = rustix::process::setpriority_process(Some(thread), limits::SIDE_NICE) {

@@ -1,5 +1,5 @@
-//! A connection that speaks bytes: WebSocket frames made by hand (RFC 6455 section 5.2), requests no
-//! client would write, and an eye for how the server ends it.
+//! A connection that speaks bytes: WebSocket frames made by hand (RFC 6455 section 5.2), requests
+//! no client would write, and an eye for how the server ends it.
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Shutdown, TcpStream};

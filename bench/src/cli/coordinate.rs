@@ -1,5 +1,5 @@
-//! A flood over several workers: `flood --coordinator ADDRESS:PORT --workers N`, and on the hosts that
-//! make the connections `throng-bench --worker HOST:PORT`.
+//! A flood over several workers: `flood --coordinator ADDRESS:PORT --workers N`, and on the hosts
+//! that make the connections `throng-bench --worker HOST:PORT`.
 
 use std::collections::BTreeMap;
 use std::io::{self, Write};

@@ -95,7 +95,8 @@ impl FloodArguments {
         Ok(Shares { silent, slow, half_open })
     }
 
-    /// What every process of a flood of `workers` needs: run arguments, the errand and its workload.
+    /// What every process of a flood of `workers` needs: run arguments, the errand and its
+    /// workload.
     pub(super) fn prepare(
         &self,
         workers: u32,

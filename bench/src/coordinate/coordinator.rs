@@ -1,4 +1,5 @@
-//! The coordinator's end: gathers workers, gives them their parts and one start, hears their shards.
+//! The coordinator's end: gathers workers, gives them their parts and one start, hears their
+//! shards.
 
 use std::io;
 use std::net::{SocketAddr, TcpListener, TcpStream};

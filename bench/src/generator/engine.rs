@@ -4,8 +4,8 @@
 //! (module `events`), then [`Engine::expire`], the workload, [`Engine::flush`]. Everything that was
 //! queued for a client since the last flush leaves as one send.
 //!
-//! Books: a connection is counted as started by [`super::Turn::open`] and then ends in exactly one of
-//! `Engine::fail` (counted with its cause at once) or as asked (counted when it is gone). The
+//! Books: a connection is counted as started by [`super::Turn::open`] and then ends in exactly one
+//! of `Engine::fail` (counted with its cause at once) or as asked (counted when it is gone). The
 //! workload is told of either by `ended`, after the driver's slot is free.
 
 use std::collections::{HashMap, VecDeque};

@@ -9,8 +9,9 @@
 //! Contracts:
 //! - A client is known by its number in the run ([`ClientId`]), stable over reconnects: user names
 //!   and pairs are made from it. Where its connection sits in the driver's table is the engine's.
-//! - Arrivals are open: each has an intended moment, from the schedule. Latency counts from it. What
-//!   the generator itself was late is [`Metric::Lateness`], and a run that lagged is not valid.
+//! - Arrivals are open: each has an intended moment, from the schedule. Latency counts from it.
+//!   What the generator itself was late is [`Metric::Lateness`], and a run that lagged is not
+//!   valid.
 //! - Every connection that was started ends in exactly one way: it is open when the run ends, it
 //!   was closed as the plan asked, or it failed with one [`Cause`]. `started = open + asked +
 //!   failed` is checked at the end of a run.

@@ -1,6 +1,6 @@
 //! Two or more sets of results side by side. A side is one result or the repeated results of the
-//! same plan; a figure is then the median with its lowest and highest round. Ratios are to the first
-//! side: of medians, with the widest range that the rounds allow (low / high to high / low).
+//! same plan; a figure is then the median with its lowest and highest round. Ratios are to the
+//! first side: of medians, with the widest range that the rounds allow (low / high to high / low).
 //!
 //! Only like is compared with like: the kind, the plan and the hardware must be the same, except
 //! where the server is and where results are written. Kernel and commit may differ (they are often

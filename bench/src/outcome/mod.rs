@@ -67,7 +67,8 @@ pub struct Outcome {
     pub client: Side,
     /// One entry a second.
     pub series: Vec<Second>,
-    /// Figures of this kind of run alone, by name (`deliveries_per_second`, `bytes_per_connection`).
+    /// Figures of this kind of run alone, by name (`deliveries_per_second`,
+    /// `bytes_per_connection`).
     pub figures: BTreeMap<String, f64>,
     /// What was found to limit the run, and what to do.
     pub findings: Vec<String>,

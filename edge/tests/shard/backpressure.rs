@@ -1,5 +1,5 @@
-//! What waits on the link is bounded in both directions (invariant I6): hints that the shard has not
-//! served yet, and requests that have no credit.
+//! What waits on the link is bounded in both directions (invariant I6): hints that the shard has
+//! not served yet, and requests that have no credit.
 
 use std::time::Duration;
 

@@ -2,9 +2,9 @@
 //! code, the real one over io_uring's queues, the simulated one over a script.
 //!
 //! Invariants:
-//! - A slot has at most one outstanding operation of each kind ([`token::OpKind`]); the record's bit
-//!   set says which. The slot is released, and `Closed` delivered, when the set is empty after the
-//!   descriptor's close was submitted.
+//! - A slot has at most one outstanding operation of each kind ([`token::OpKind`]); the record's
+//!   bit set says which. The slot is released, and `Closed` delivered, when the set is empty after
+//!   the descriptor's close was submitted.
 //! - At most one of receive and poll is outstanding, and no new one is submitted while a cancel of
 //!   the last one is: so a cancel's answer always means the operation that it was sent for.
 //! - [`Reactor::settle`] derives from a record what is still to be submitted. It is called after

@@ -73,9 +73,10 @@ pub struct UringConfig {
     pub receive_packed: bool,
     /// Work of a turn's handlers after which the rest waits for the next turn.
     pub turn_budget: Duration,
-    /// How long a turn that has to wait gathers completions, up to [`limits::GATHERED_MAX`] of them,
-    /// before it works on them (kernel 6.12 and later). Zero: the first ends the wait. Where rings
-    /// share a core, fewer and fuller turns cost less processor time; every event may wait this long.
+    /// How long a turn that has to wait gathers completions, up to [`limits::GATHERED_MAX`] of
+    /// them, before it works on them (kernel 6.12 and later). Zero: the first ends the wait. Where
+    /// rings share a core, fewer and fuller turns cost less processor time; every event may wait
+    /// this long.
     pub gather: Duration,
     /// Connections made by `connect` are reset when they are closed (SO_LINGER of 0 s) instead of
     /// waiting in TIME_WAIT with their port: for load generators.

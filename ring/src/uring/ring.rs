@@ -102,7 +102,8 @@ impl Ring {
         if result == 1 { Ok(()) } else { Err(io::Error::last_os_error()) }
     }
 
-    /// Queues an operation; it is submitted by the next [`Ring::enter`], or now if the queue is full.
+    /// Queues an operation; it is submitted by the next [`Ring::enter`], or now if the queue is
+    /// full.
     ///
     /// # Safety
     /// What the entry points to must stay valid, and be written by nobody else if the operation

@@ -153,7 +153,8 @@ fn without_clients_it_ends_at_once() {
     assert!(tries.iter().any(|took| *took < GRACE), "{tries:?}: nobody is to be told");
 }
 
-/// I1-I4 over stops while everybody is busy: whoever was not answered tries again after the restart.
+/// I1-I4 over stops while everybody is busy: whoever was not answered tries again after the
+/// restart.
 #[test]
 fn nothing_acknowledged_is_lost_by_stops_under_load() {
     const STOPS: usize = 4;

@@ -1,4 +1,5 @@
-//! Who does the work of a run: threads of this process, or workers elsewhere. The ledger cannot tell.
+//! Who does the work of a run: threads of this process, or workers elsewhere. The ledger cannot
+//! tell.
 
 use std::sync::mpsc::RecvTimeoutError;
 use std::time::{Duration, Instant};

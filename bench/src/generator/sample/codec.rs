@@ -1,9 +1,10 @@
 //! A [`Sample`] as bytes, for a worker to send to its coordinator.
 //!
 //! Form: version, how many counters, metrics and causes this build knows; then `at`, `cpu`, `open`,
-//! the counters; the histograms, each as its metric, the number of its values and pairs of (distance
-//! from the value before, count); the failures as (cause, detail, count). All are LEB128 numbers.
-//! Worker and coordinator must be of one build: what a number means is a matter of the lists above.
+//! the counters; the histograms, each as its metric, the number of its values and pairs of
+//! (distance from the value before, count); the failures as (cause, detail, count). All are LEB128
+//! numbers. Worker and coordinator must be of one build: what a number means is a matter of the
+//! lists above.
 //!
 //! Bytes of a stranger cost at most their own length in failures and one full histogram per metric:
 //! nothing is reserved on the word of a length.

@@ -11,10 +11,10 @@
 //! is away, has as many requests under way as it may, or a failed one comes first) keeps its
 //! intended moment.
 //!
-//! Faults of the server make a run invalid, each beginning with `server:`: see [`verdict`]. A client
-//! that finds wrong content or an answer against the protocol ends with [`Cause::WrongAnswer`] and
-//! does not come back. What lets a client try again is counted as refused and retried, and is no
-//! fault.
+//! Faults of the server make a run invalid, each beginning with `server:`: see [`verdict`]. A
+//! client that finds wrong content or an answer against the protocol ends with
+//! [`Cause::WrongAnswer`] and does not come back. What lets a client try again is counted as
+//! refused and retried, and is no fault.
 //!
 //! What is bounded by the plan and not by itself: messages that wait for a server that does not
 //! answer are kept, as an open load wants it; at most all messages of the run.
