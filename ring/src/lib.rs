@@ -5,7 +5,8 @@
 //! handler gets the `Io` back to answer with, so one turn is: drain completions, do the work they
 //! ask for, submit everything that came of it together with the wait.
 //!
-//! Backends: [`uring`] (the kernel's io_uring), [`sim`] (scripted and deterministic, for tests).
+//! Backends: [`uring`] (the kernel's io_uring), [`epoll`] (for hosts that refuse it), [`sim`]
+//! (scripted and deterministic, for tests). [`backend`] chooses between the first two.
 //!
 //! Contracts every backend keeps:
 //! - A [`ConnId`] is a slot and a generation. Slots are dense and reused, so a caller keeps its own
@@ -20,16 +21,20 @@
 //!
 //! This is the only crate of the workspace with `unsafe` code.
 
+pub mod backend;
 pub mod driver;
+pub mod epoll;
 pub mod host;
 pub mod limits;
 mod reactor;
 pub mod setup;
 pub mod sim;
+mod socket;
 pub mod uring;
 mod wake;
 pub mod wheel;
 
+pub use backend::Backend;
 pub use driver::{
     Arm, CloseKind, ConnId, ConnectOptions, Driver, Event, Handler, Io, ListenOptions, ListenerId,
     SendBatch, Waker,

@@ -37,6 +37,13 @@ pub const REARMS_PER_BUFFER: usize = 16;
 /// body and its frame's header come in one piece.
 pub const RECEIVE_BYTES_MAX: u32 = 32 * 1024;
 
+/// Receives that one connection gets in a turn over epoll; what it still has waits for the next
+/// one. Its share is 256 KiB then.
+pub const RECEIVES_PER_TURN: u8 = 8;
+
+/// Ready descriptors that one look at epoll tells; the rest is told by the next one.
+pub const EPOLL_EVENTS_MAX: usize = 1024;
+
 /// Kernel worker threads of one ring, for the few operations that cannot be done inline (shutdown).
 pub const KERNEL_WORKERS_MAX: u32 = 2;
 
@@ -64,5 +71,7 @@ const _: () = assert!(EVENTS_PER_TURN_MAX >= 1024);
 const _: () = assert!(EVENTS_PER_CLOCK_READ < EVENTS_PER_TURN_MAX);
 // IOV_MAX.
 const _: () = assert!(SEND_CHUNKS_MAX <= 1024);
+// A turn must be able to look at whatever one look at epoll tells.
+const _: () = assert!(EPOLL_EVENTS_MAX <= EVENTS_PER_TURN_MAX);
 // The pool must stay small enough for 64 shards in one process (256 MB).
 const _: () = assert!(POOL_BUFFERS_MAX * POOL_BUFFER_BYTES_MAX <= 4 << 20);

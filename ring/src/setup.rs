@@ -2,6 +2,8 @@
 
 use std::io;
 
+use crate::host;
+
 /// The oldest kernel whose io_uring has what the driver is built on (DEFER_TASKRUN, sparse
 /// descriptor tables, multishot receive from a buffer ring, cancel by key).
 pub const KERNEL_FLOOR: (u32, u32) = (6, 1);
@@ -11,7 +13,7 @@ pub const KERNEL_FLOOR: (u32, u32) = (6, 1);
 pub enum SetupError {
     /// The kernel is older than the driver's floor.
     #[error(
-        "kernel {release} is too old for this io_uring driver; use kernel {}.{} or newer",
+        "kernel {release} is too old for the io_uring driver; use kernel {}.{} or newer",
         KERNEL_FLOOR.0, KERNEL_FLOOR.1
     )]
     KernelTooOld {
@@ -60,7 +62,7 @@ pub enum SetupError {
     },
     /// Descriptors are used up.
     #[error(
-        "no descriptor left for the ring: RLIMIT_NOFILE = {soft} (hard {hard}); raise it (`ulimit -n \
+        "no descriptor left for the driver: RLIMIT_NOFILE = {soft} (hard {hard}); raise it (`ulimit -n \
          {hard}`, LimitNOFILE=)"
     )]
     Descriptors {
@@ -89,4 +91,18 @@ pub enum SetupError {
         /// The kernel's answer.
         error: io::Error,
     },
+}
+
+impl SetupError {
+    /// Why a step that takes a descriptor failed.
+    pub(crate) fn of_descriptor(step: &'static str, error: io::Error) -> Self {
+        let nofile = host::rlimit_nofile();
+        match error.raw_os_error() {
+            Some(libc::EMFILE | libc::ENFILE) => Self::Descriptors {
+                soft: nofile.soft.unwrap_or(u64::MAX),
+                hard: nofile.hard.unwrap_or(u64::MAX),
+            },
+            _ => Self::Step { step, release: host::kernel_release(), error },
+        }
+    }
 }

@@ -9,10 +9,16 @@ use std::io::Read;
 use std::net::TcpStream;
 use std::time::Duration;
 
-use support::{Recorder, Seen, Simulated, listen, real, turn_until};
+use support::{Real, Recorder, Seen, Simulated, listen, real, turn_until};
 use throng_ring::limits::LISTENERS_MAX;
 use throng_ring::sim::{Faults, SimConfig};
 use throng_ring::{Arm, CloseKind, Driver, Io, ListenOptions};
+
+on_each_backend! {
+    on_the_kernel_a_full_table_drops_nobody;
+    on_the_kernel_a_held_listener_lets_peers_wait_and_a_closed_one_frees_its_port;
+    on_the_kernel_a_taken_address_is_told_and_shared_ones_are_not;
+}
 
 fn failures(recorder: &Recorder) -> usize {
     recorder.count(|seen| matches!(seen, Seen::AcceptFailed(..)))
@@ -109,9 +115,8 @@ fn the_last_listener_is_made_and_one_more_is_refused() {
     assert!(s.driver.io().listen(any, options).is_ok());
 }
 
-#[test]
-fn on_the_kernel_a_full_table_drops_nobody() {
-    let mut driver = real(|config| config.connections_max = 3);
+fn on_the_kernel_a_full_table_drops_nobody<D: Real>() {
+    let mut driver = real::<D>(|asked| asked.connections_max = 3);
     let (_, at) = listen(&mut driver);
     let mut recorder = Recorder::arming(Arm::Hot);
     let mut peers: Vec<_> = (0..5).map(|_| TcpStream::connect(at).unwrap()).collect();
@@ -128,9 +133,8 @@ fn on_the_kernel_a_full_table_drops_nobody() {
     }
 }
 
-#[test]
-fn on_the_kernel_a_held_listener_lets_peers_wait_and_a_closed_one_frees_its_port() {
-    let mut driver = real(|_| {});
+fn on_the_kernel_a_held_listener_lets_peers_wait_and_a_closed_one_frees_its_port<D: Real>() {
+    let mut driver = real::<D>(|_| {});
     let (listener, at) = listen(&mut driver);
     let mut recorder = Recorder::default();
     driver.turn(Duration::ZERO, &mut recorder).unwrap();
@@ -152,9 +156,8 @@ fn on_the_kernel_a_held_listener_lets_peers_wait_and_a_closed_one_frees_its_port
     assert!(driver.io().listen(at, options).is_ok());
 }
 
-#[test]
-fn on_the_kernel_a_taken_address_is_told_and_shared_ones_are_not() {
-    let mut driver = real(|_| {});
+fn on_the_kernel_a_taken_address_is_told_and_shared_ones_are_not<D: Real>() {
+    let mut driver = real::<D>(|_| {});
     let (_, at) = listen(&mut driver);
     let alone = ListenOptions { backlog: 8, reuse_port: false };
     let error = driver.io().listen(at, alone).unwrap_err();

@@ -8,9 +8,16 @@ use std::io::{Read, Write};
 use std::net::{Shutdown, TcpStream};
 use std::time::Duration;
 
-use support::{Recorder, Seen, Simulated, batch, listen, real, turn_until};
+use support::{Real, Recorder, Seen, Simulated, batch, listen, real, turn_until};
 use throng_ring::sim::{Faults, PeerEnd, SimConfig};
 use throng_ring::{Arm, CloseKind, ConnId, Driver, Io};
+
+on_each_backend! {
+    on_the_kernel_the_peer_sees_the_end_of_an_abort_in_each_arm;
+    on_the_kernel_an_abort_ends_with_a_send_stuck_in_flight;
+    on_the_kernel_a_graceful_close_loses_nothing_of_what_was_sent;
+    on_the_kernel_connections_closed_in_the_midst_of_a_flood_all_end;
+}
 
 fn events_of(recorder: &Recorder, conn: ConnId) -> usize {
     recorder.count(|seen| {
@@ -105,8 +112,8 @@ fn a_graceful_close_ends_when_the_peer_resets() {
     assert_eq!(s.recorder.closed(conn), 1);
 }
 
-fn real_pair(arm: Arm) -> (throng_ring::uring::UringDriver, Recorder, ConnId, TcpStream) {
-    let mut driver = real(|_| {});
+fn real_pair<D: Real>(arm: Arm) -> (D, Recorder, ConnId, TcpStream) {
+    let mut driver = real::<D>(|_| {});
     let (_, at) = listen(&mut driver);
     let stream = TcpStream::connect(at).unwrap();
     stream.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
@@ -117,19 +124,17 @@ fn real_pair(arm: Arm) -> (throng_ring::uring::UringDriver, Recorder, ConnId, Tc
     (driver, recorder, conn, stream)
 }
 
-#[test]
-fn on_the_kernel_the_peer_sees_the_end_of_an_abort_in_each_arm() {
+fn on_the_kernel_the_peer_sees_the_end_of_an_abort_in_each_arm<D: Real>() {
     for arm in [Arm::Hot, Arm::Cold, Arm::Off] {
-        let (mut driver, mut recorder, conn, mut stream) = real_pair(arm);
+        let (mut driver, mut recorder, conn, mut stream) = real_pair::<D>(arm);
         driver.io().close(conn, CloseKind::Abort);
         turn_until(&mut driver, &mut recorder, "closed", |r| r.closed(conn) == 1);
         assert_eq!(stream.read(&mut [0]).unwrap(), 0, "{arm:?}: no FIN");
     }
 }
 
-#[test]
-fn on_the_kernel_an_abort_ends_with_a_send_stuck_in_flight() {
-    let (mut driver, mut recorder, conn, mut stream) = real_pair(Arm::Hot);
+fn on_the_kernel_an_abort_ends_with_a_send_stuck_in_flight<D: Real>() {
+    let (mut driver, mut recorder, conn, mut stream) = real_pair::<D>(Arm::Hot);
     driver.io().send(conn, batch(&vec![7; 16 << 20])).unwrap();
     driver.turn(Duration::from_millis(20), &mut recorder).unwrap();
     assert!(driver.io().sending(conn));
@@ -139,9 +144,8 @@ fn on_the_kernel_an_abort_ends_with_a_send_stuck_in_flight() {
     while stream.read(&mut sink).unwrap() > 0 {}
 }
 
-#[test]
-fn on_the_kernel_a_graceful_close_loses_nothing_of_what_was_sent() {
-    let (mut driver, mut recorder, conn, mut stream) = real_pair(Arm::Cold);
+fn on_the_kernel_a_graceful_close_loses_nothing_of_what_was_sent<D: Real>() {
+    let (mut driver, mut recorder, conn, mut stream) = real_pair::<D>(Arm::Cold);
     stream.write_all(b"unread by the driver").unwrap();
     driver.io().send(conn, batch(&vec![7; 4 << 20])).unwrap();
     driver.io().close(conn, CloseKind::Graceful);
@@ -155,10 +159,9 @@ fn on_the_kernel_a_graceful_close_loses_nothing_of_what_was_sent() {
     assert_eq!(reader.join().unwrap(), 4 << 20);
 }
 
-#[test]
-fn on_the_kernel_connections_closed_in_the_midst_of_a_flood_all_end() {
+fn on_the_kernel_connections_closed_in_the_midst_of_a_flood_all_end<D: Real>() {
     const PEERS: usize = 60;
-    let mut driver = real(|_| {});
+    let mut driver = real::<D>(|_| {});
     let (_, at) = listen(&mut driver);
     let flood = std::thread::spawn(move || {
         let mut peers: Vec<_> = (0..PEERS).map(|_| TcpStream::connect(at).unwrap()).collect();

@@ -8,11 +8,19 @@ use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener};
 use std::os::fd::AsRawFd;
 use std::os::unix::net::UnixStream;
+use std::path::Path;
 use std::time::{Duration, Instant};
 
-use support::{Recorder, Seen, Simulated, batch, real, turn_until};
+use support::{Real, Recorder, Seen, Simulated, batch, real, turn_until, uring};
 use throng_ring::sim::SimConfig;
 use throng_ring::{Arm, CloseKind, ConnectOptions, Driver, Io};
+
+on_each_backend! {
+    on_the_kernel_connections_are_made_from_the_asked_address_or_refused;
+    on_the_kernel_a_closed_connection_is_reset_only_if_the_driver_was_told_to;
+    on_the_kernel_an_adopted_socketpair_carries_bytes_and_may_have_been_non_blocking;
+    on_the_kernel_what_is_no_connected_socket_is_not_adopted;
+}
 
 fn to(address: &str) -> ConnectOptions {
     ConnectOptions { to: address.parse().unwrap(), bind: None }
@@ -56,9 +64,8 @@ fn an_adopted_endpoint_is_a_connection_and_any_other_descriptor_is_refused() {
     assert_eq!(s.driver.io().connections(), 1);
 }
 
-#[test]
-fn on_the_kernel_connections_are_made_from_the_asked_address_or_refused() {
-    let mut driver = real(|_| {});
+fn on_the_kernel_connections_are_made_from_the_asked_address_or_refused<D: Real>() {
+    let mut driver = real::<D>(|_| {});
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let closed = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let bind: SocketAddr = "127.0.0.9:0".parse().unwrap();
@@ -75,21 +82,29 @@ fn on_the_kernel_connections_are_made_from_the_asked_address_or_refused() {
     turn_until(&mut driver, &mut recorder, "bytes", |r| r.bytes(made) == b"welcome");
 }
 
+/// Whether the process has a descriptor of this socket.
+fn is_open(socket: &Path) -> bool {
+    let descriptors = std::fs::read_dir("/proc/self/fd").unwrap();
+    let links = descriptors.filter_map(|entry| std::fs::read_link(entry.ok()?.path()).ok());
+    links.into_iter().any(|link| link == socket)
+}
+
 #[test]
-fn on_the_kernel_an_adopted_socketpair_needs_no_descriptor_and_may_have_been_non_blocking() {
-    let mut driver = real(|_| {});
-    let (ours, mut theirs) = UnixStream::pair().unwrap();
-    ours.set_nonblocking(true).unwrap();
+fn on_the_kernel_an_adopted_socketpair_needs_no_descriptor_of_a_ring() {
+    let mut driver = uring(|_| {});
+    let (ours, _theirs) = UnixStream::pair().unwrap();
     // Its inode, not the number of descriptors: other tests have theirs in this process.
     let socket = std::fs::read_link(format!("/proc/self/fd/{}", ours.as_raw_fd())).unwrap();
-    let is_open = || {
-        let descriptors = std::fs::read_dir("/proc/self/fd").unwrap();
-        let links = descriptors.filter_map(|entry| std::fs::read_link(entry.ok()?.path()).ok());
-        links.into_iter().any(|link| link == socket)
-    };
-    assert!(is_open());
+    assert!(is_open(&socket));
+    driver.io().adopt(ours.into()).unwrap();
+    assert!(!is_open(&socket));
+}
+
+fn on_the_kernel_an_adopted_socketpair_carries_bytes_and_may_have_been_non_blocking<D: Real>() {
+    let mut driver = real::<D>(|_| {});
+    let (ours, mut theirs) = UnixStream::pair().unwrap();
+    ours.set_nonblocking(true).unwrap();
     let conn = driver.io().adopt(ours.into()).unwrap();
-    assert!(!is_open());
     driver.io().arm(conn, Arm::Hot);
     let mut recorder = Recorder::default();
     driver.turn(Duration::from_millis(5), &mut recorder).unwrap();
@@ -105,10 +120,26 @@ fn on_the_kernel_an_adopted_socketpair_needs_no_descriptor_and_may_have_been_non
     assert_eq!(&got, b"pong");
 }
 
-#[test]
-fn on_the_kernel_a_closed_connection_is_reset_only_if_the_driver_was_told_to() {
+fn on_the_kernel_what_is_no_connected_socket_is_not_adopted<D: Real>() {
+    let mut driver = real::<D>(|_| {});
+    let file = std::fs::File::open("/dev/null").unwrap();
+    let adopted = driver.io().adopt(file.into());
+    let mut recorder = Recorder::arming(Arm::Hot);
+    // A backend that takes it says so by its end.
+    if let Ok(conn) = adopted {
+        driver.io().arm(conn, Arm::Hot);
+        turn_until(&mut driver, &mut recorder, "an end", |r| {
+            r.count(|seen| matches!(seen, Seen::ReceiveEnd(c, Err(_)) if *c == conn)) == 1
+        });
+        driver.io().close(conn, CloseKind::Abort);
+        turn_until(&mut driver, &mut recorder, "closed", |r| r.closed(conn) == 1);
+    }
+    assert_eq!(driver.io().connections(), 0);
+}
+
+fn on_the_kernel_a_closed_connection_is_reset_only_if_the_driver_was_told_to<D: Real>() {
     for resets in [false, true] {
-        let mut driver = real(|config| config.connect_reset_on_close = resets);
+        let mut driver = real::<D>(|asked| asked.connect_reset_on_close = resets);
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let options = ConnectOptions { to: listener.local_addr().unwrap(), bind: None };
         let conn = driver.io().connect(options).unwrap();

@@ -8,8 +8,13 @@ use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::thread;
 
-use support::{Recorder, Seen, listen, real, turn_until};
-use throng_ring::Arm;
+use support::{Real, Recorder, Seen, listen, real, turn_until, uring};
+use throng_ring::{Arm, Driver};
+
+on_each_backend! {
+    a_hot_connection_echoes;
+    a_cold_connection_echoes;
+}
 
 /// Writes and reads back messages of many sizes; returns its own address.
 fn ping(at: SocketAddr) -> SocketAddr {
@@ -24,8 +29,7 @@ fn ping(at: SocketAddr) -> SocketAddr {
     stream.local_addr().unwrap()
 }
 
-fn echoes(arm: Arm, packed: bool) {
-    let mut driver = real(|config| config.receive_packed = packed);
+fn echoes(mut driver: impl Driver, arm: Arm) {
     let (_, at) = listen(&mut driver);
     let client = thread::spawn(move || ping(at));
     let mut recorder = Recorder { echo: true, ..Recorder::arming(arm) };
@@ -36,17 +40,15 @@ fn echoes(arm: Arm, packed: bool) {
     assert!(matches!(recorder.seen[0], Seen::Accepted(_, peer) if peer == from));
 }
 
-#[test]
-fn a_hot_connection_echoes() {
-    echoes(Arm::Hot, true);
+fn a_hot_connection_echoes<D: Real>() {
+    echoes(real::<D>(|_| {}), Arm::Hot);
 }
 
-#[test]
-fn a_cold_connection_echoes() {
-    echoes(Arm::Cold, true);
+fn a_cold_connection_echoes<D: Real>() {
+    echoes(real::<D>(|_| {}), Arm::Cold);
 }
 
 #[test]
 fn a_connection_echoes_where_each_receive_takes_a_buffer() {
-    echoes(Arm::Hot, false);
+    echoes(uring(|config| config.receive_packed = false), Arm::Hot);
 }

@@ -7,11 +7,21 @@ mod support;
 
 use std::io::Write;
 use std::net::TcpStream;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use support::{Recorder, Seen, Simulated, listen, real, turn_until};
+use support::{Real, Recorder, Seen, Simulated, epoll, listen, real, turn_until, uring};
+use throng_ring::limits::RECEIVES_PER_TURN;
 use throng_ring::sim::{Faults, SimConfig};
 use throng_ring::{Arm, Driver, Io};
+
+on_each_backend! {
+    on_the_kernel_arms_change_in_mid_stream_without_loss;
+    on_the_kernel_fin_and_reset_are_told_apart;
+    on_the_kernel_everything_that_many_peers_write_at_once_is_delivered;
+    on_the_kernel_what_came_while_nothing_was_armed_is_delivered_when_something_is;
+    on_the_kernel_a_peer_that_waits_costs_no_turn_whatever_its_arm;
+    on_the_kernel_a_flood_does_not_hold_another_connection_up;
+}
 
 fn stream(bytes: usize) -> Vec<u8> {
     (0..bytes).map(|i| (i * 7 + i / 251) as u8).collect()
@@ -148,12 +158,7 @@ fn a_fin_ends_receiving_well_and_a_reset_with_its_error() {
 }
 
 /// Writes to `count` connections of a real driver at once and expects every byte.
-fn kernel_delivers(
-    count: usize,
-    bytes: usize,
-    change: impl Fn(&mut throng_ring::uring::UringConfig),
-) {
-    let mut driver = real(change);
+fn kernel_delivers(mut driver: impl Driver, count: usize, bytes: usize) {
     let (_, at) = listen(&mut driver);
     let mut recorder = Recorder::arming(Arm::Hot);
     let mut peers: Vec<_> = (0..count).map(|_| TcpStream::connect(at).unwrap()).collect();
@@ -170,28 +175,29 @@ fn kernel_delivers(
 #[test]
 fn on_the_kernel_too_few_buffers_delay_but_lose_nothing() {
     for packed in [true, false] {
-        kernel_delivers(40, 20_000, |config| {
+        let driver = uring(|config| {
             config.receive_buffers = 2;
             config.receive_buffer_bytes = 4096;
             config.receive_packed = packed;
         });
+        kernel_delivers(driver, 40, 20_000);
     }
 }
 
 #[test]
 fn on_the_kernel_an_overflowing_completion_queue_loses_nothing() {
-    kernel_delivers(200, 5_000, |config| {
+    let driver = uring(|config| {
         config.submission_entries = 8;
         config.completion_entries = 32;
         config.receive_buffers = 1024;
         config.receive_buffer_bytes = 4096;
         config.receive_packed = false;
     });
+    kernel_delivers(driver, 200, 5_000);
 }
 
-#[test]
-fn on_the_kernel_arms_change_in_mid_stream_without_loss() {
-    let mut driver = real(|_| {});
+fn on_the_kernel_arms_change_in_mid_stream_without_loss<D: Real>() {
+    let mut driver = real::<D>(|_| {});
     let (_, at) = listen(&mut driver);
     let mut recorder = Recorder::arming(Arm::Cold);
     let mut peer = TcpStream::connect(at).unwrap();
@@ -208,9 +214,8 @@ fn on_the_kernel_arms_change_in_mid_stream_without_loss() {
     assert_eq!(recorder.bytes(conn), data);
 }
 
-#[test]
-fn on_the_kernel_fin_and_reset_are_told_apart() {
-    let mut driver = real(|_| {});
+fn on_the_kernel_fin_and_reset_are_told_apart<D: Real>() {
+    let mut driver = real::<D>(|_| {});
     let (_, at) = listen(&mut driver);
     let mut recorder = Recorder::arming(Arm::Hot);
     let finished = TcpStream::connect(at).unwrap();
@@ -225,4 +230,97 @@ fn on_the_kernel_fin_and_reset_are_told_apart() {
     let ids = recorder.accepted();
     assert!(recorder.seen.contains(&Seen::ReceiveEnd(ids[0], Ok(()))));
     assert!(recorder.seen.contains(&Seen::ReceiveEnd(ids[1], Err(Some(libc::ECONNRESET)))));
+}
+
+fn on_the_kernel_everything_that_many_peers_write_at_once_is_delivered<D: Real>() {
+    kernel_delivers(real::<D>(|_| {}), 100, 40_000);
+}
+
+fn on_the_kernel_what_came_while_nothing_was_armed_is_delivered_when_something_is<D: Real>() {
+    for arm in [Arm::Hot, Arm::Cold] {
+        let mut driver = real::<D>(|_| {});
+        let (_, at) = listen(&mut driver);
+        let mut recorder = Recorder::default();
+        let mut peer = TcpStream::connect(at).unwrap();
+        peer.write_all(b"before").unwrap();
+        turn_until(&mut driver, &mut recorder, "accept", |r| r.accepted().len() == 1);
+        let conn = recorder.accepted()[0];
+        peer.write_all(b" and after").unwrap();
+        drop(peer);
+        for _ in 0..3 {
+            driver.turn(Duration::from_millis(5), &mut recorder).unwrap();
+        }
+        assert_eq!(recorder.seen.len(), 1, "{:?}", recorder.seen);
+        driver.io().arm(conn, arm);
+        turn_until(&mut driver, &mut recorder, "the end", |r| {
+            r.seen.contains(&Seen::ReceiveEnd(conn, Ok(())))
+        });
+        assert_eq!(recorder.bytes(conn), b"before and after", "{arm:?}");
+    }
+}
+
+fn on_the_kernel_a_peer_that_waits_costs_no_turn_whatever_its_arm<D: Real>() {
+    for arm in [Arm::Off, Arm::Cold, Arm::Hot] {
+        let mut driver = real::<D>(|_| {});
+        let (_, at) = listen(&mut driver);
+        let mut recorder = Recorder::arming(Arm::Hot);
+        let mut peer = TcpStream::connect(at).unwrap();
+        peer.write_all(b"first").unwrap();
+        turn_until(&mut driver, &mut recorder, "bytes", |r| {
+            r.accepted().first().is_some_and(|conn| r.bytes(*conn) == b"first")
+        });
+        let conn = recorder.accepted()[0];
+        driver.io().arm(conn, arm);
+        for _ in 0..3 {
+            driver.turn(Duration::from_millis(5), &mut recorder).unwrap();
+        }
+        if arm == Arm::Off {
+            peer.write_all(b"more").unwrap();
+            driver.turn(Duration::from_millis(5), &mut recorder).unwrap();
+        }
+        let idle = Instant::now();
+        driver.turn(Duration::from_millis(50), &mut recorder).unwrap();
+        assert!(idle.elapsed() >= Duration::from_millis(45), "{arm:?} ended the wait");
+        assert_eq!(recorder.bytes(conn), b"first", "{arm:?}");
+    }
+}
+
+#[test]
+fn over_epoll_a_flood_gets_its_share_of_a_turn_and_the_rest_in_the_next_ones() {
+    let mut driver = epoll(|config| config.receive_buffer_bytes = 1024);
+    let (_, at) = listen(&mut driver);
+    let mut recorder = Recorder::default();
+    let mut flood = TcpStream::connect(at).unwrap();
+    turn_until(&mut driver, &mut recorder, "accept", |r| r.accepted().len() == 1);
+    let conn = recorder.accepted()[0];
+    let data = stream(20 * 1024);
+    flood.write_all(&data).unwrap();
+    let share = usize::from(RECEIVES_PER_TURN) * 1024;
+    driver.io().arm(conn, Arm::Hot);
+    for turn in 1..=3 {
+        driver.turn(Duration::from_secs(1), &mut recorder).unwrap();
+        let bytes = recorder.bytes(conn);
+        assert_eq!(bytes.len(), data.len().min(turn * share), "turn {turn}");
+        assert!(data.starts_with(&bytes));
+    }
+}
+
+fn on_the_kernel_a_flood_does_not_hold_another_connection_up<D: Real>() {
+    let mut driver = real::<D>(|_| {});
+    let (_, at) = listen(&mut driver);
+    let mut recorder = Recorder::arming(Arm::Hot);
+    let mut peers = [(); 2].map(|()| TcpStream::connect(at).unwrap());
+    turn_until(&mut driver, &mut recorder, "accepts", |r| r.accepted().len() == 2);
+    let ids = recorder.accepted();
+    peers[0].set_nonblocking(true).unwrap();
+    for round in 0..20 {
+        while peers[0].write(&[7; 64 * 1024]).is_ok() {}
+        peers[1].write_all(&[round]).unwrap();
+        let heard = usize::from(round) + 1;
+        let turns = (1..).find(|_| {
+            driver.turn(Duration::from_millis(50), &mut recorder).unwrap();
+            recorder.bytes(ids[1]).len() == heard
+        });
+        assert!(turns.is_some_and(|turns| turns <= 10), "round {round}: {turns:?} turns");
+    }
 }

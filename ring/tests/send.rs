@@ -6,12 +6,20 @@ mod support;
 
 use std::io::Read;
 use std::net::TcpStream;
+use std::os::unix::net::UnixStream;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use support::{Recorder, Seen, Simulated, batch, listen, real, turn_until};
+use support::{Real, Recorder, Seen, Simulated, batch, listen, real, turn_until, uring};
 use throng_ring::limits::SEND_CHUNKS_MAX;
 use throng_ring::sim::{Faults, SimConfig};
 use throng_ring::{Arm, Driver, Io, SendBatch};
+
+on_each_backend! {
+    on_the_kernel_big_batches_of_many_chunks_arrive_whole_and_in_order;
+    on_the_kernel_a_frame_for_many_connections_arrives_everywhere;
+    on_the_kernel_a_blocked_send_goes_on_when_there_is_room_and_costs_no_wake_up_later;
+}
 
 fn batch_of(chunks: usize) -> (SendBatch, Vec<u8>) {
     let mut batch = SendBatch::new();
@@ -91,9 +99,8 @@ fn owned_buffers_come_back_to_the_pool() {
     assert!(again.is_empty() && again.as_ptr() == memory);
 }
 
-#[test]
-fn on_the_kernel_big_batches_of_many_chunks_arrive_whole_and_in_order() {
-    let mut driver = real(|_| {});
+fn on_the_kernel_big_batches_of_many_chunks_arrive_whole_and_in_order<D: Real>() {
+    let mut driver = real::<D>(|_| {});
     let (_, at) = listen(&mut driver);
     let mut stream = TcpStream::connect(at).unwrap();
     let mut recorder = Recorder::arming(Arm::Cold);
@@ -119,10 +126,17 @@ fn on_the_kernel_big_batches_of_many_chunks_arrive_whole_and_in_order() {
 
 #[test]
 fn on_the_kernel_sends_to_many_more_connections_than_the_queue_holds_all_arrive() {
-    let mut driver = real(|config| {
+    one_frame_for_all(uring(|config| {
         config.submission_entries = 8;
         config.completion_entries = 32;
-    });
+    }));
+}
+
+fn on_the_kernel_a_frame_for_many_connections_arrives_everywhere<D: Real>() {
+    one_frame_for_all(real::<D>(|_| {}));
+}
+
+fn one_frame_for_all(mut driver: impl Driver) {
     let (_, at) = listen(&mut driver);
     let mut peers: Vec<_> = (0..150).map(|_| TcpStream::connect(at).unwrap()).collect();
     let mut recorder = Recorder::arming(Arm::Cold);
@@ -141,4 +155,41 @@ fn on_the_kernel_sends_to_many_more_connections_than_the_queue_holds_all_arrive(
         peer.read_exact(&mut got).unwrap();
         assert_eq!(got, frame[..]);
     }
+}
+
+/// Sends blocked again and again, on a Unix socket: its peer takes little at a time.
+fn on_the_kernel_a_blocked_send_goes_on_when_there_is_room_and_costs_no_wake_up_later<D: Real>() {
+    let mut driver = real::<D>(|_| {});
+    let (ours, mut theirs) = UnixStream::pair().unwrap();
+    let conn = driver.io().adopt(ours.into()).unwrap();
+    let mut recorder = Recorder::default();
+    let all: Vec<u8> = (0..2 << 20).map(|i| (i * 7 + i / 251) as u8).collect();
+    let mut big = SendBatch::new();
+    for (i, piece) in all.chunks((2 << 20) / SEND_CHUNKS_MAX).enumerate() {
+        let shared = Bytes::copy_from_slice(piece);
+        if i % 2 == 0 { big.push_owned(piece.to_vec()) } else { big.push_shared(shared) }
+    }
+    driver.io().send(conn, big).unwrap();
+    driver.turn(Duration::ZERO, &mut recorder).unwrap();
+    assert!(driver.io().sending(conn), "the socket took it all");
+    let mut got = vec![0; all.len()];
+    theirs.set_nonblocking(true).unwrap();
+    let mut filled = 0;
+    let deadline = Instant::now() + Duration::from_secs(10);
+    while filled < got.len() {
+        assert!(Instant::now() < deadline, "{filled} bytes came");
+        driver.turn(Duration::from_millis(1), &mut recorder).unwrap();
+        filled += theirs.read(&mut got[filled..]).unwrap_or(0);
+    }
+    theirs.set_nonblocking(false).unwrap();
+    turn_until(&mut driver, &mut recorder, "sent", |r| r.seen.contains(&Seen::Sent(conn, Ok(()))));
+    assert!(got == all);
+
+    driver.io().send(conn, batch(b"one more")).unwrap();
+    driver.turn(Duration::ZERO, &mut recorder).unwrap();
+    driver.turn(Duration::ZERO, &mut recorder).unwrap();
+    theirs.read_exact(&mut [0; 8]).unwrap();
+    let idle = Instant::now();
+    driver.turn(Duration::from_millis(50), &mut recorder).unwrap();
+    assert!(idle.elapsed() >= Duration::from_millis(45), "the peer's reading ended the wait");
 }

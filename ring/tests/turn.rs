@@ -8,7 +8,7 @@ use std::io::Write;
 use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
-use support::{Recorder, Seen, Simulated, batch, listen, real, turn_until};
+use support::{Recorder, Seen, Simulated, batch, listen, turn_until, uring};
 use throng_ring::limits::{EVENTS_PER_CLOCK_READ, EVENTS_PER_TURN_MAX, TURN_BUDGET};
 use throng_ring::sim::{Sim, SimConfig, SimIo};
 use throng_ring::uring::{UringConfig, UringDriver};
@@ -140,7 +140,7 @@ fn within_a_turn_one_clock_stands_still_and_the_other_goes_on() {
 
 /// A driver that gathers, with two accepted connections that wait for bytes, and their peers.
 fn gathering(gather: Duration) -> Option<(UringDriver, Recorder, [TcpStream; 2])> {
-    let mut driver = real(|config| config.gather = gather);
+    let mut driver = uring(|config| config.gather = gather);
     let (_, at) = listen(&mut driver);
     let peers = [(); 2].map(|()| TcpStream::connect(at).unwrap());
     let mut recorder = Recorder::arming(Arm::Hot);

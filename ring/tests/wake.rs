@@ -7,17 +7,22 @@ mod support;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use support::{Recorder, Seen, Simulated, real};
+use support::{Real, Recorder, Seen, Simulated, real};
 use throng_ring::sim::SimConfig;
 use throng_ring::{Driver, Io};
+
+on_each_backend! {
+    a_wake_from_another_thread_ends_the_wait;
+    wakes_between_two_turns_are_one_event_and_hold_the_next_wait_off;
+    a_waker_outlives_its_driver;
+}
 
 fn woken(recorder: &Recorder) -> usize {
     recorder.count(|seen| *seen == Seen::Woken)
 }
 
-#[test]
-fn a_wake_from_another_thread_ends_the_wait() {
-    let mut driver = real(|_| {});
+fn a_wake_from_another_thread_ends_the_wait<D: Real>() {
+    let mut driver = real::<D>(|_| {});
     let mut recorder = Recorder::default();
     driver.turn(Duration::ZERO, &mut recorder).unwrap();
     let waker = driver.io().waker();
@@ -36,9 +41,8 @@ fn a_wake_from_another_thread_ends_the_wait() {
     }
 }
 
-#[test]
-fn wakes_between_two_turns_are_one_event_and_hold_the_next_wait_off() {
-    let mut driver = real(|_| {});
+fn wakes_between_two_turns_are_one_event_and_hold_the_next_wait_off<D: Real>() {
+    let mut driver = real::<D>(|_| {});
     let mut recorder = Recorder::default();
     let waker = driver.io().waker();
     (0..1000).for_each(|_| waker.wake());
@@ -61,8 +65,7 @@ fn the_simulation_is_woken_too() {
     assert_eq!((woken(&s.recorder), s.sim.now()), (1, before + Duration::from_millis(1)));
 }
 
-#[test]
-fn a_waker_outlives_its_driver() {
-    let driver = real(|_| {}).io().waker();
+fn a_waker_outlives_its_driver<D: Real>() {
+    let driver = real::<D>(|_| {}).io().waker();
     driver.wake();
 }

@@ -7,7 +7,7 @@ use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crate::driver::{ConnectOptions, ListenOptions};
+use crate::driver::{ConnId, ConnectOptions, ListenOptions};
 use crate::reactor::flight::Flight;
 use crate::reactor::token::Token;
 use crate::wake::Wake;
@@ -48,8 +48,8 @@ pub trait Kernel {
     fn peer(&mut self, slot: u32) -> SocketAddr;
     /// Puts a fresh socket into the token's slot and connects it.
     fn connect(&mut self, token: Token, options: ConnectOptions) -> io::Result<()>;
-    /// Puts a connected socket into a slot.
-    fn adopt(&mut self, slot: u32, socket: OwnedFd) -> io::Result<()>;
+    /// Puts a connected socket into the connection's slot.
+    fn adopt(&mut self, conn: ConnId, socket: OwnedFd) -> io::Result<()>;
 
     /// Receives into provided buffers, again and again. `readable`: bytes are known to wait.
     fn receive(&mut self, token: Token, readable: bool);

@@ -1,5 +1,5 @@
-//! The state machine of a shard's connections, without a kernel: both backends run exactly this
-//! code, the real one over io_uring's queues, the simulated one over a script.
+//! The state machine of a shard's connections, without a kernel: all backends run exactly this
+//! code, over io_uring's queues, over epoll and the socket calls, or over a script.
 //!
 //! Invariants:
 //! - A slot has at most one outstanding operation of each kind ([`token::OpKind`]); the record's
@@ -183,7 +183,7 @@ impl<K: Kernel> Io for Reactor<K> {
 
     fn adopt(&mut self, socket: OwnedFd) -> io::Result<ConnId> {
         let id = self.take_slot(Phase::Open)?;
-        if let Err(error) = self.kernel.adopt(id.slot, socket) {
+        if let Err(error) = self.kernel.adopt(id, socket) {
             self.table.release(id);
             return Err(error);
         }

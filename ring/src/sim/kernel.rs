@@ -9,7 +9,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crate::driver::{ConnectOptions, ListenOptions};
+use crate::driver::{ConnId, ConnectOptions, ListenOptions};
 use crate::reactor::flight::Flight;
 use crate::reactor::kernel::{Completion, Kernel};
 use crate::reactor::token::Token;
@@ -156,10 +156,10 @@ impl Kernel for SimKernel {
         Ok(())
     }
 
-    fn adopt(&mut self, slot: u32, socket: OwnedFd) -> io::Result<()> {
+    fn adopt(&mut self, conn: ConnId, socket: OwnedFd) -> io::Result<()> {
         let mut world = self.world.borrow_mut();
         let socket = world.endpoints.remove(&socket.as_raw_fd());
-        world.install(slot, socket.ok_or(io::ErrorKind::InvalidInput)?);
+        world.install(conn.slot, socket.ok_or(io::ErrorKind::InvalidInput)?);
         Ok(())
     }
 

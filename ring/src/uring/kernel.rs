@@ -15,15 +15,16 @@ use std::time::{Duration, Instant};
 use io_uring::types::{CancelBuilder, DestinationSlot, Fd, Fixed};
 use io_uring::{opcode, squeue};
 use rustix::event::EventfdFlags;
-use socket2::{Domain, Protocol, SockAddr, SockAddrStorage, Socket, Type};
+use socket2::{SockAddr, SockAddrStorage, Socket};
 
-use crate::driver::{ConnectOptions, ListenOptions};
+use crate::driver::{ConnId, ConnectOptions, ListenOptions};
 use crate::host;
 use crate::limits;
 use crate::reactor::flight::{Flight, Message};
 use crate::reactor::kernel::{Completion, Kernel};
 use crate::reactor::token::{OpKind, Token};
 use crate::setup::SetupError;
+use crate::socket;
 use crate::uring::UringConfig;
 use crate::uring::buffers::{self, Buffers, Lease};
 use crate::uring::explain::Live;
@@ -223,18 +224,6 @@ impl UringKernel {
     }
 }
 
-/// IP_BIND_ADDRESS_NO_PORT: the port is chosen by connect, when the whole four-tuple is known, so
-/// that one port can serve towards several destinations.
-fn choose_port_late(socket: &Socket) -> io::Result<()> {
-    let on: libc::c_int = 1;
-    let (level, name) = (libc::IPPROTO_IP, libc::IP_BIND_ADDRESS_NO_PORT);
-    let bytes = size_of::<libc::c_int>() as libc::socklen_t;
-    // SAFETY: the option's value is one `c_int`, which is read during the call.
-    let result =
-        unsafe { libc::setsockopt(socket.as_raw_fd(), level, name, (&raw const on).cast(), bytes) };
-    if result < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
-}
-
 impl Address {
     fn to_socket_addr(&self) -> Option<SocketAddr> {
         let mut copy = SockAddrStorage::zeroed();
@@ -280,14 +269,7 @@ impl Kernel for UringKernel {
     }
 
     fn listen(&mut self, at: SocketAddr, options: ListenOptions) -> io::Result<(u32, SocketAddr)> {
-        let socket = Socket::new(Domain::for_address(at), Type::STREAM, Some(Protocol::TCP))?;
-        socket.set_reuse_address(true)?;
-        socket.set_reuse_port(options.reuse_port)?;
-        // Accepted sockets inherit it.
-        socket.set_tcp_nodelay(true)?;
-        socket.bind(&at.into())?;
-        socket.listen(i32::try_from(options.backlog).unwrap_or(i32::MAX))?;
-        let local = socket.local_addr()?.as_socket().ok_or(io::ErrorKind::Unsupported)?;
+        let (socket, local) = socket::listening(at, options)?;
         let free = self.listeners.iter().position(Option::is_none);
         let key = free.unwrap_or_else(|| {
             self.listeners.push(None);
@@ -319,18 +301,7 @@ impl Kernel for UringKernel {
 
     fn connect(&mut self, token: Token, options: ConnectOptions) -> io::Result<()> {
         let slot = token.conn.slot;
-        let domain = Domain::for_address(options.to);
-        let socket = Socket::new(domain, Type::STREAM, Some(Protocol::TCP))?;
-        socket.set_tcp_nodelay(true)?;
-        if self.connect_reset_on_close {
-            socket.set_linger(Some(Duration::ZERO))?;
-        }
-        if let Some(bind) = options.bind {
-            if bind.port() == 0 {
-                choose_port_late(&socket)?;
-            }
-            socket.bind(&bind.into())?;
-        }
+        let socket = socket::connecting(options, self.connect_reset_on_close)?;
         self.install(slot, &socket)?;
         let to = SockAddr::from(options.to);
         let address = self.address(slot);
@@ -342,8 +313,8 @@ impl Kernel for UringKernel {
         Ok(())
     }
 
-    fn adopt(&mut self, slot: u32, socket: OwnedFd) -> io::Result<()> {
-        self.install(slot, &socket)
+    fn adopt(&mut self, conn: ConnId, socket: OwnedFd) -> io::Result<()> {
+        self.install(conn.slot, &socket)
     }
 
     fn receive(&mut self, token: Token, readable: bool) {

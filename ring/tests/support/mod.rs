@@ -6,9 +6,12 @@ use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
+use throng_ring::epoll::{EpollConfig, EpollDriver};
 use throng_ring::sim::{Peer, Sim, SimConfig, SimDriver};
 use throng_ring::uring::{UringConfig, UringDriver};
-use throng_ring::{Arm, ConnId, Driver, Event, Handler, Io, ListenOptions, ListenerId, SendBatch};
+use throng_ring::{
+    Arm, ConnId, Driver, Event, Handler, Io, ListenOptions, ListenerId, SendBatch, SetupError,
+};
 
 /// An event without what it lends.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -107,11 +110,73 @@ impl Recorder {
     }
 }
 
-/// A small driver on the real kernel. Fails, and says why, where io_uring cannot be had.
-pub fn real(change: impl Fn(&mut UringConfig)) -> UringDriver {
+/// What a test asks of a driver whatever its backend.
+#[derive(Clone, Copy, Debug)]
+pub struct Asked {
+    pub connections_max: u32,
+    pub connect_reset_on_close: bool,
+}
+
+/// A driver that talks to the kernel.
+pub trait Real: Driver + Sized {
+    fn set_up(asked: Asked) -> Result<Self, SetupError>;
+}
+
+impl Real for UringDriver {
+    fn set_up(
+        Asked { connections_max, connect_reset_on_close }: Asked,
+    ) -> Result<Self, SetupError> {
+        let default = UringConfig::default();
+        Self::new(UringConfig { connections_max, connect_reset_on_close, ..default })
+    }
+}
+
+impl Real for EpollDriver {
+    fn set_up(
+        Asked { connections_max, connect_reset_on_close }: Asked,
+    ) -> Result<Self, SetupError> {
+        let default = EpollConfig::default();
+        Self::new(EpollConfig { connections_max, connect_reset_on_close, ..default })
+    }
+}
+
+/// Makes a test for each backend of functions that are generic over it.
+#[macro_export]
+macro_rules! on_each_backend {
+    ($($property:ident;)*) => { $(
+        mod $property {
+            #[test]
+            fn over_io_uring() {
+                super::$property::<throng_ring::uring::UringDriver>();
+            }
+
+            #[test]
+            fn over_epoll() {
+                super::$property::<throng_ring::epoll::EpollDriver>();
+            }
+        }
+    )* };
+}
+
+/// A small driver on the real kernel. Fails, and says why, where its backend cannot be had.
+pub fn real<D: Real>(change: impl Fn(&mut Asked)) -> D {
+    let mut asked = Asked { connections_max: 1024, connect_reset_on_close: false };
+    change(&mut asked);
+    D::set_up(asked).unwrap_or_else(|error| panic!("no driver for the test: {error}"))
+}
+
+/// The same over io_uring, for what only its configuration has.
+pub fn uring(change: impl Fn(&mut UringConfig)) -> UringDriver {
     let mut config = UringConfig { connections_max: 1024, ..UringConfig::default() };
     change(&mut config);
-    UringDriver::new(config).unwrap_or_else(|error| panic!("these tests need io_uring: {error}"))
+    UringDriver::new(config).unwrap_or_else(|error| panic!("no driver for the test: {error}"))
+}
+
+/// The same over epoll.
+pub fn epoll(change: impl Fn(&mut EpollConfig)) -> EpollDriver {
+    let mut config = EpollConfig { connections_max: 1024, ..EpollConfig::default() };
+    change(&mut config);
+    EpollDriver::new(config).unwrap_or_else(|error| panic!("no driver for the test: {error}"))
 }
 
 /// A listener on a loopback port of the kernel's choice.

@@ -1,4 +1,5 @@
-//! More rings than cores, and than a thread can register: each works, and none leaves anything.
+//! More drivers than cores, and more rings than a thread can register: each works, and none leaves
+//! anything.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
 
@@ -9,8 +10,13 @@ use std::net::TcpStream;
 use std::sync::Mutex;
 use std::time::Duration;
 
-use support::{Recorder, batch, listen, real, turn_until};
-use throng_ring::{Arm, Driver, Io};
+use support::{Real, Recorder, batch, listen, real, turn_until};
+use throng_ring::{Arm, Io};
+
+on_each_backend! {
+    drivers_made_and_dropped_in_turn_leave_no_descriptor;
+    sixty_four_drivers_live_side_by_side;
+}
 
 /// The tests of this file count what the process has: one at a time.
 static ALONE: Mutex<()> = Mutex::new(());
@@ -19,13 +25,12 @@ fn descriptors() -> usize {
     std::fs::read_dir("/proc/self/fd").unwrap().count()
 }
 
-#[test]
-fn drivers_made_and_dropped_in_turn_leave_no_descriptor() {
+fn drivers_made_and_dropped_in_turn_leave_no_descriptor<D: Real>() {
     let _alone = ALONE.lock();
-    drop(real(|_| {}));
+    drop(real::<D>(|_| {}));
     let before = descriptors();
     for _ in 0..40 {
-        let mut driver = real(|_| {});
+        let mut driver = real::<D>(|_| {});
         let (_, at) = listen(&mut driver);
         let mut peer = TcpStream::connect(at).unwrap();
         let mut recorder = Recorder::arming(Arm::Hot);
@@ -42,10 +47,9 @@ fn drivers_made_and_dropped_in_turn_leave_no_descriptor() {
     assert_eq!(descriptors(), before);
 }
 
-#[test]
-fn sixty_four_drivers_live_side_by_side() {
+fn sixty_four_drivers_live_side_by_side<D: Real>() {
     let _alone = ALONE.lock();
-    let mut drivers: Vec<_> = (0..64).map(|_| real(|_| {})).collect();
+    let mut drivers: Vec<_> = (0..64).map(|_| real::<D>(|_| {})).collect();
     for driver in &mut drivers {
         let (_, at) = listen(driver);
         let mut peer = TcpStream::connect(at).unwrap();
