@@ -5,9 +5,10 @@
 //! to which the writer had committed, and `base`, the first seq the writer assigned itself.
 //! - A row at seq s of epoch f is *dead* if some row of an epoch g > f has `base` ≤ s: the later
 //!   owner had chosen its log without it.
-//! - At each seq the highest live epoch is the log; it ends before the first seq without one.
-//! - Everything up to the highest `acked` of a row of the log is committed; what is above may not
-//!   be at a quorum, and is written again by the new owner before it serves.
+//! - At each seq the highest live epoch is the log; it ends before the first seq without one, be
+//!   that the very first: rows of one append arrive each by itself.
+//! - Everything up to the highest `acked` of any row is committed; what is above may not be at a
+//!   quorum, and is written again by the new owner before it serves.
 
 use throng_store::{Row, Seq};
 
@@ -16,7 +17,7 @@ use throng_store::{Row, Seq};
 pub struct Chosen {
     /// Contiguous, ascending.
     pub rows: Vec<Row>,
-    /// Rows up to here are committed.
+    /// Rows up to here are committed. If they are not all in `rows`, what was read is not the log.
     pub acked: Seq,
 }
 
@@ -28,21 +29,22 @@ impl Chosen {
     }
 }
 
-/// Chooses the log from the newest rows of a conversation, all epochs, in any order.
+/// Chooses the log from the newest rows of a conversation, all epochs, in any order. It begins with
+/// the seq `first`: 1, or one of which it is known that the log has it.
 #[must_use]
-pub fn choose(mut seen: Vec<Row>) -> Chosen {
+pub fn choose(first: Seq, mut seen: Vec<Row>) -> Chosen {
+    let acked = seen.iter().map(|row| row.acked).max().unwrap_or(0);
     seen.sort_by_key(|row| (row.seq, row.epoch));
-    let live = live_rows(seen);
-    let mut chosen = Chosen::default();
-    for row in live {
-        match chosen.rows.last_mut() {
+    let mut rows: Vec<Row> = Vec::new();
+    for row in live_rows(seen) {
+        let next = rows.last().map_or(first, |last| last.seq + 1);
+        match rows.last_mut() {
             Some(last) if last.seq == row.seq => *last = row,
-            Some(last) if last.seq + 1 != row.seq => break,
-            _ => chosen.rows.push(row),
+            _ if next == row.seq => rows.push(row),
+            _ => break,
         }
     }
-    chosen.acked = chosen.rows.iter().map(|row| row.acked).max().unwrap_or(0);
-    chosen
+    Chosen { rows, acked }
 }
 
 /// Rows that no later owner left out, in the order given.
@@ -86,20 +88,30 @@ mod tests {
     }
 
     fn log(rows: &[Row]) -> Vec<(Seq, u32)> {
-        choose(rows.to_vec()).rows.iter().map(|row| (row.seq, row.epoch)).collect()
+        choose(1, rows.to_vec()).rows.iter().map(|row| (row.seq, row.epoch)).collect()
     }
 
     #[test]
     fn one_owner_is_taken_as_it_is() {
         let rows: Vec<Row> = (1..=3).rev().map(|seq| row(seq, 1, seq - 1, 1)).collect();
         assert_eq!(log(&rows), [(1, 1), (2, 1), (3, 1)]);
-        assert_eq!(choose(rows).acked, 2);
+        assert_eq!(choose(1, rows).acked, 2);
     }
 
     #[test]
     fn the_log_ends_at_the_first_hole() {
         let rows = [row(1, 1, 0, 1), row(2, 1, 1, 1), row(4, 1, 1, 1)];
         assert_eq!(log(&rows), [(1, 1), (2, 1)]);
+    }
+
+    #[test]
+    fn the_log_is_empty_without_its_first_row_however_many_follow() {
+        let second = row(2, 1, 0, 1);
+        assert_eq!(log(std::slice::from_ref(&second)), []);
+        // The first is there, but dead.
+        let rows = [row(1, 1, 0, 1), second, row(2, 2, 0, 1)];
+        assert_eq!(log(&rows), []);
+        assert_eq!(choose(11, vec![row(12, 1, 10, 1)]).rows, []);
     }
 
     #[test]
@@ -136,6 +148,6 @@ mod tests {
 
     #[test]
     fn nothing_seen_is_an_empty_log() {
-        assert_eq!(choose(Vec::new()), Chosen::default());
+        assert_eq!(choose(1, Vec::new()), Chosen::default());
     }
 }

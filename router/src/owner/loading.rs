@@ -69,7 +69,7 @@ impl Conversation {
             return;
         }
         if loading.reaches_down(whole) {
-            return self.adopt(turn);
+            return self.adopt(whole, turn);
         }
         if loading.rows.len() > limits::CATCH_UP_ROWS_MAX {
             return self.give_up(Refusal::Internal, turn);
@@ -78,9 +78,12 @@ impl Conversation {
         self.read(Range::Before(lowest), limits::OLDER, Pending::Older, turn);
     }
 
-    fn adopt(&mut self, turn: &mut Turn<'_>) {
+    fn adopt(&mut self, whole: bool, turn: &mut Turn<'_>) {
         let Phase::Loading(loading) = &mut self.phase else { return };
-        let chosen = choose(std::mem::take(&mut loading.rows));
+        // What ends above the first seq was cut off by a limit, at a row that is committed.
+        let lowest = loading.rows.last().map_or(1, |row| row.seq);
+        let first = if whole { 1 } else { lowest };
+        let chosen = choose(first, std::mem::take(&mut loading.rows));
         let applied = loading.applied_seq();
         let members = std::mem::take(&mut loading.members);
         let conv = loading.conv.take();

@@ -187,3 +187,15 @@ fn a_member_of_whom_a_failed_recovery_left_nothing_in_the_lists_is_let_in() {
     let request = bench.send("bob", CONV);
     assert_eq!(bench.acked(request), (6, false));
 }
+
+#[test]
+fn a_second_row_without_the_first_is_no_conversation() {
+    let mut bench = Bench::with(Adopt::Rewrite);
+    // Both are of one append, of which one row arrived.
+    stored(&mut bench, CONV, &["alice", "bob"], 2, 0);
+    bench.rows.get_mut(&CONV).unwrap().remove(0);
+    bench.rows.get_mut(&CONV).unwrap()[0].acked = 0;
+    bench.recover(CONV);
+    assert_eq!(bench.recovered, [(CONV, true)]);
+    assert!(bench.delivered.is_empty() && bench.projected.is_empty());
+}
