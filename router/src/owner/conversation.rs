@@ -209,6 +209,9 @@ impl Conversation {
         for request in std::mem::take(&mut self.arrived) {
             self.serve(request, turn);
         }
+        if self.recovering {
+            self.project_again(turn);
+        }
         if !self.pending.is_empty() {
             turn.touched.push(self.id);
         }
@@ -306,7 +309,22 @@ impl Conversation {
     /// Somebody waits until the after-work of an earlier owner is done again.
     pub(crate) fn recover(&mut self, turn: &mut Turn<'_>) {
         self.recovering = true;
+        if matches!(self.phase, Phase::Serving) {
+            self.project_again(turn);
+        }
         self.finish_recovery(turn);
+    }
+
+    /// That nothing was missing when it was loaded says only that one replica has the conversation's
+    /// row. Once the windows of its writer are closed nobody else would write it.
+    fn project_again(&mut self, turn: &mut Turn<'_>) {
+        let is_under_way = self.pending.conv.is_some()
+            || self.running.as_ref().is_some_and(|work| work.conv.is_some());
+        let Some(last) = self.tail.last() else { return };
+        if Self::rewrites(turn) && !is_under_way {
+            self.pending.conv = Some(self.committed_roster().conv_row(self.id, last));
+            turn.touched.push(self.id);
+        }
     }
 
     fn finish_recovery(&mut self, turn: &mut Turn<'_>) {

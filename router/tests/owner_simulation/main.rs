@@ -3,8 +3,8 @@
 //!
 //! Processes die, are paused and wake up (some without seeing that time has passed), and take the
 //! partitions over from each other, also where nothing is wrong. Clients send each message until it
-//! is acknowledged, to whoever may be the owner, and read. Then every process dies at once, and what
-//! a new one makes of it is judged; then the clients finish, and all of it is judged again.
+//! is acknowledged, to whoever may be the owner, and read. Then every process dies at once, and
+//! what a new one makes of it is judged; then the clients finish, and all of it is judged again.
 //!
 //! One seed, with all that happened: `THRONG_SIM_SEED=7 cargo test -p throng-router --test
 //! owner_simulation one_seed -- --ignored --nocapture`; many: `THRONG_SIM_SEEDS=10000` and

@@ -199,3 +199,13 @@ fn a_second_row_without_the_first_is_no_conversation() {
     assert_eq!(bench.recovered, [(CONV, true)]);
     assert!(bench.delivered.is_empty() && bench.projected.is_empty());
 }
+
+#[test]
+fn recovery_writes_the_conversations_row_again_as_it_may_be_at_one_replica_only() {
+    let mut bench = Bench::with(Adopt::Rewrite);
+    stored(&mut bench, CONV, &["alice", "bob"], 5, 5);
+    bench.rows.get_mut(&CONV).unwrap()[4].acked = 5;
+    bench.recover(CONV);
+    assert_eq!(bench.recovered, [(CONV, true)]);
+    assert_eq!(bench.projected, [Projection::Conv(bench.convs[&CONV].clone())]);
+}
