@@ -8,6 +8,8 @@ use std::fmt;
 use std::fs;
 use std::ops::RangeInclusive;
 
+use throng_ring::Backend;
+
 use crate::limits::SPARE_SLOTS;
 
 /// Kernel memory of one connection's end on this host before anything is measured, in bytes: what
@@ -27,8 +29,10 @@ pub struct Needs {
     pub connections: u64,
     /// Pairs of source address and destination (address and port).
     pub tuples: u64,
-    /// Rings, each with a table of its own.
+    /// Threads: rings with a table of their own each, or sharers of the process's.
     pub shards: u64,
+    /// Which of the two.
+    pub driver: Backend,
     /// Whether the server is on this host too, so that its ends count as well.
     pub server_here: bool,
 }
@@ -40,7 +44,7 @@ pub struct HostFacts {
     pub ports: RangeInclusive<u16>,
     /// Ports of that range which are reserved.
     pub ports_reserved: u64,
-    /// RLIMIT_NOFILE, which caps each ring's table.
+    /// RLIMIT_NOFILE, which caps each ring's table, or all of epoll's together.
     pub descriptors: u64,
     /// Files that the host may have open, and has open.
     pub files: (u64, u64),
@@ -135,6 +139,9 @@ fn ports(needs: &Needs, facts: &HostFacts) -> Check {
 }
 
 fn tables(needs: &Needs, facts: &HostFacts) -> Check {
+    if needs.driver == Backend::Epoll {
+        return shared_table(needs, facts);
+    }
     let per_ring = needs.connections.div_ceil(needs.shards.max(1)) + u64::from(SPARE_SLOTS);
     let complaint = (per_ring > facts.descriptors).then(|| {
         let room = facts.descriptors.saturating_sub(u64::from(SPARE_SLOTS)).max(1);
@@ -143,6 +150,17 @@ fn tables(needs: &Needs, facts: &HostFacts) -> Check {
         (Severity::Failure, advice)
     });
     let needed = format!("{per_ring} descriptors in each of {} rings", needs.shards);
+    judged("descriptors", needed, facts.descriptors.to_string(), complaint)
+}
+
+/// Over epoll each connection is a descriptor of the process, and more threads hold no more.
+fn shared_table(needs: &Needs, facts: &HostFacts) -> Check {
+    let all = needs.connections + needs.shards * u64::from(SPARE_SLOTS);
+    let complaint = (all > facts.descriptors).then(|| {
+        let advice = format!("--driver io_uring, or raise RLIMIT_NOFILE (ulimit -n) to {all}");
+        (Severity::Failure, advice)
+    });
+    let needed = format!("{all} descriptors in all");
     judged("descriptors", needed, facts.descriptors.to_string(), complaint)
 }
 
@@ -293,7 +311,8 @@ mod tests {
     }
 
     fn needs(connections: u64) -> Needs {
-        Needs { connections, tuples: 1, shards: 1, server_here: false }
+        let driver = Backend::IoUring;
+        Needs { connections, tuples: 1, shards: 1, driver, server_here: false }
     }
 
     fn severity(name: &str, needs: &Needs, facts: &HostFacts) -> Severity {
@@ -323,6 +342,14 @@ mod tests {
         let spare = u64::from(SPARE_SLOTS);
         assert_eq!(severity("descriptors", &needs(20_000 - spare), &facts()), Severity::Fine);
         assert_eq!(severity("descriptors", &needs(20_001 - spare), &facts()), Severity::Failure);
+    }
+
+    #[test]
+    fn over_epoll_all_threads_share_what_the_process_may_open() {
+        let epoll = |connections| Needs { shards: 2, driver: Backend::Epoll, ..needs(connections) };
+        let spare = 2 * u64::from(SPARE_SLOTS);
+        assert_eq!(severity("descriptors", &epoll(20_000 - spare), &facts()), Severity::Fine);
+        assert_eq!(severity("descriptors", &epoll(20_001 - spare), &facts()), Severity::Failure);
     }
 
     #[test]

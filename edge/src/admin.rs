@@ -49,6 +49,8 @@ pub enum Value {
     Counter(f64),
     /// It comes and goes.
     Gauge(f64),
+    /// One of several things: a gauge of 1 with this label and value.
+    Is(&'static str, String),
     /// Values counted by their size.
     Histogram {
         /// All values together.
@@ -225,7 +227,7 @@ impl Scrape {
         for Number { name, meaning, value } in &self.others {
             let kind = match value {
                 Value::Counter(_) => MetricType::Counter,
-                Value::Gauge(_) => MetricType::Gauge,
+                Value::Gauge(_) | Value::Is(..) => MetricType::Gauge,
                 Value::Histogram { .. } => MetricType::Histogram,
             };
             let mut metric = encoder.encode_descriptor(name, meaning, None::<&Unit>, kind)?;
@@ -234,6 +236,9 @@ impl Scrape {
                     metric.encode_counter::<NoLabelSet, _, u64>(value, None)?;
                 }
                 Value::Gauge(value) => metric.encode_gauge(value)?,
+                Value::Is(label, value) => {
+                    metric.encode_family(&[(*label, value.as_str())])?.encode_gauge(&1)?;
+                }
                 Value::Histogram { sum, buckets } => {
                     let count = buckets.iter().map(|(_, count)| count).sum();
                     metric.encode_histogram::<NoLabelSet>(*sum, count, buckets, None)?;

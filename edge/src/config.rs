@@ -4,6 +4,7 @@
 //! range, the default and what `--print-config` prints. Ranges are checked where a value is read,
 //! so that the flag, or the file's line, is told.
 
+mod driver;
 mod durability;
 mod within;
 
@@ -21,6 +22,7 @@ use throng_wire::limits as wire;
 use crate::exit::{Exit, Fatal};
 use crate::keys::{JwtAlgorithm, KeySource};
 use crate::limits;
+pub use driver::DriverSetting;
 pub use durability::DurabilitySetting;
 use within::Within;
 
@@ -117,7 +119,9 @@ settings! {
         data: PathBuf = |_| PathBuf::from("./throng-data");
         /// When a message counts as durable: sync, os, or ms between syncs [default: sync]
         durability: DurabilitySetting = |_| DurabilitySetting::Sync;
-        /// Shards, each a thread with its own ring [default: half the cores, at least 1]
+        /// Kernel interface of the shards: auto takes io_uring where the host allows it [default: auto]
+        driver: DriverSetting = |_| DriverSetting::Auto;
+        /// Shards, each a thread with its own driver [default: half the cores, at least 1]
         shards: usize [1, limits::SHARDS_MAX] = |_| (cores() / 2).max(1);
         /// How long a waiting shard gathers what comes; 0: not at all [default: 0]
         gather_us: u32 [0, limits::GATHER_US_MAX] = |_| 0;

@@ -142,6 +142,14 @@ pub const HANDSHAKES_PER_ADDRESS_MAX: u32 = 4_096;
 /// Slots of a driver's table kept free: refusals that are being written, links, accepts in flight.
 pub const SPARE_SLOTS: u32 = 128;
 
+/// Descriptors of the process that are no connections of clients, where those are descriptors too
+/// (epoll): the store keeps 900 tables open, besides its journals; the admin port; the runtime.
+pub const DESCRIPTORS_BESIDE: u64 = 1_280;
+
+/// The same for each shard, its table aside: listener, epoll, doorbell, the router's end of the
+/// link, and one to come while one goes.
+pub const SHARD_DESCRIPTORS: u64 = 8;
+
 /// Refused connections that are told so and given time to close; further ones are reset.
 pub const REFUSALS_LINGERING_MAX: usize = 64;
 

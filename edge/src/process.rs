@@ -7,6 +7,7 @@
 //! store that can write no more; one that does not close in time ends it, too.
 
 mod closing;
+mod driver;
 mod shards;
 mod standalone;
 
@@ -18,6 +19,7 @@ use std::thread;
 use std::time::Instant;
 
 use socket2::{Domain, Protocol, Socket, Type};
+use throng_ring::Backend;
 use tokio::runtime::{Builder, Runtime};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing_subscriber::EnvFilter;
@@ -39,6 +41,7 @@ use standalone::Standalone;
 pub fn run(settings: Settings) -> Result<(), Fatal> {
     start_log(&settings)?;
     raise_descriptors();
+    let backend = driver::choose(settings.driver);
     let keys = load_keys(&settings)?;
     check_address(settings.listen, "--listen")?;
     let admin_listener = bind_admin(settings.admin)?;
@@ -48,8 +51,8 @@ pub fn run(settings: Settings) -> Result<(), Fatal> {
         false => Some(Standalone::open(&settings, runtime.handle())?),
     };
     let mut signals = runtime.block_on(async { Signals::install() })?;
-    let shards = Shards::start(&settings, keys.map(Arc::new), standalone)?;
-    let parts = Parts { settings, shards, standalone };
+    let shards = Shards::start(&settings, backend, keys.map(Arc::new), standalone)?;
+    let parts = Parts { settings, backend, shards, standalone };
     let outcome = runtime.block_on(parts.supervise(admin_listener, &mut signals));
     // What is left there serves nobody, and a read from a broken disk may take for ever.
     runtime.shutdown_background();
@@ -67,7 +70,7 @@ fn start_log(settings: &Settings) -> Result<(), Fatal> {
     Ok(())
 }
 
-/// A ring's table and the store's files are capped by RLIMIT_NOFILE.
+/// Drivers' tables and the store's files are capped by RLIMIT_NOFILE.
 fn raise_descriptors() {
     if let Err(error) = throng_ring::host::raise_nofile() {
         tracing::warn!(%error, "cannot raise RLIMIT_NOFILE to its hard limit");
@@ -164,6 +167,7 @@ impl Signals {
 
 struct Parts {
     settings: Settings,
+    backend: Backend,
     shards: Shards,
     standalone: Option<&'static Standalone>,
 }
@@ -188,7 +192,7 @@ impl Parts {
     async fn serve(&mut self, listener: TcpListener, signals: &mut Signals) -> Result<(), Fatal> {
         let admin_address = listener.local_addr();
         let admin_address = admin_address.unwrap_or(self.settings.admin);
-        let others = standalone::numbers(self.standalone);
+        let others = standalone::numbers(self.standalone, self.backend);
         let admin = Arc::new(Admin::new(self.shards.handles.clone(), others));
         let listener = tokio::net::TcpListener::from_std(listener)
             .map_err(|error| Fatal::unavailable(format!("admin port: {error}")))?;
@@ -242,9 +246,10 @@ impl Parts {
     fn announce(&self, admin: SocketAddr) {
         let store = if self.settings.echo { "none" } else { "embedded" };
         let line = format!(
-            "ready ws=ws://{}/v1/ws admin=http://{admin} shards={} driver=io_uring store={store}\n",
+            "ready ws=ws://{}/v1/ws admin=http://{admin} shards={} driver={} store={store}\n",
             self.shards.address,
             self.shards.handles.len(),
+            self.backend,
         );
         let mut stdout = std::io::stdout();
         if stdout.write_all(line.as_bytes()).and_then(|()| stdout.flush()).is_err() {
@@ -292,7 +297,7 @@ impl Parts {
                 Err(Fatal::unavailable(format!("shard {shard} ended unasked")))
             }
             Some(Ended { shard, outcome: Err(error) }) => {
-                Err(Fatal::unavailable(format!("shard {shard}: the ring failed: {error}")))
+                Err(Fatal::unavailable(format!("shard {shard}: its driver failed: {error}")))
             }
             None => Err(Fatal::unavailable("a shard's thread was lost")),
         }

@@ -43,18 +43,23 @@ impl Backend {
         UringDriver::new(small).map(drop)
     }
 
-    /// The longest table that each of `drivers` drivers in this process can have, when `others`
-    /// descriptors are for the rest of the process. A ring has a table of its own, capped by
-    /// RLIMIT_NOFILE; epoll's drivers share the process's.
+    /// The longest table that each of `drivers` drivers in this process can have. A ring has a
+    /// table of its own, capped by RLIMIT_NOFILE. Epoll's drivers share the process's: `beside` of
+    /// its descriptors (but no more than a quarter) are for the rest of the process, and
+    /// `per_driver` for what each driver has beside its connections.
     #[must_use]
-    pub fn table_max(self, drivers: usize, others: u64) -> u32 {
-        self.table_of(host::rlimit_nofile().soft.unwrap_or(u64::MAX), drivers, others)
+    pub fn table_max(self, drivers: usize, beside: u64, per_driver: u64) -> u32 {
+        let nofile = host::rlimit_nofile().soft.unwrap_or(u64::MAX);
+        self.table_of(nofile, drivers, beside, per_driver)
     }
 
-    fn table_of(self, nofile: u64, drivers: usize, others: u64) -> u32 {
+    fn table_of(self, nofile: u64, drivers: usize, beside: u64, per_driver: u64) -> u32 {
         let table = match self {
             Self::IoUring => nofile,
-            Self::Epoll => nofile.saturating_sub(others) / drivers.max(1) as u64,
+            Self::Epoll => {
+                let shared = nofile - beside.min(nofile / 4);
+                (shared / drivers.max(1) as u64).saturating_sub(per_driver)
+            }
         };
         table.min(CONNECTIONS_MAX.into()) as u32
     }
@@ -66,11 +71,14 @@ mod tests {
 
     #[test]
     fn rings_have_a_table_each_and_epolls_drivers_share_what_the_process_may_open() {
-        assert_eq!(Backend::IoUring.table_of(20_000, 4, 1000), 20_000);
-        assert_eq!(Backend::Epoll.table_of(20_000, 4, 1000), 4750);
-        assert_eq!(Backend::Epoll.table_of(999, 4, 1000), 0);
+        let of = |backend: Backend, nofile, drivers| backend.table_of(nofile, drivers, 1000, 8);
+        assert_eq!(of(Backend::IoUring, 20_000, 4), 20_000);
+        assert_eq!(of(Backend::Epoll, 20_000, 4), 4742);
+        assert_eq!(of(Backend::Epoll, 20_000, 4000), 0);
+        assert_eq!(of(Backend::Epoll, 4000, 1), 2992);
+        assert_eq!(of(Backend::Epoll, 400, 1), 292, "the rest of the process gets a quarter");
         for backend in [Backend::IoUring, Backend::Epoll] {
-            assert_eq!(backend.table_of(u64::MAX, 1, 0), CONNECTIONS_MAX);
+            assert_eq!(of(backend, u64::MAX, 1), CONNECTIONS_MAX);
         }
     }
 }

@@ -125,6 +125,18 @@ impl Gateway {
         Self::when_ready(dir, child, Vec::new())
     }
 
+    /// Starts it as a process that may open so many files.
+    #[must_use]
+    pub fn start_with_files(files: u64, arguments: &[&str]) -> Self {
+        let dir = TempDir::new().expect("a temporary directory");
+        let arguments: Vec<String> = arguments.iter().map(|text| (*text).to_owned()).collect();
+        let mut command = Command::new("/bin/sh");
+        let script = format!("ulimit -n {files}; exec \"$0\" \"$@\"");
+        command.args(["-c", &script]).arg(binary());
+        let child = spawn_by(command, dir.path(), &arguments);
+        Self::when_ready(dir, child, arguments)
+    }
+
     /// From now on no file of the process can be written beyond this many bytes.
     pub fn limit_files(&self, bytes: u64) {
         let limit = Rlimit { current: Some(bytes), maximum: Some(bytes) };
@@ -280,12 +292,24 @@ fn spawn(dir: &Path, arguments: &[String]) -> Child {
     spawn_by(Command::new(binary()), dir, arguments)
 }
 
+/// The driver that all gateways of a run of the tests get, if `THRONG_DRIVER` names one.
+fn asked_driver() -> Option<String> {
+    std::env::var("THRONG_DRIVER").ok()
+}
+
+/// The driver of a gateway that was told nothing else.
+#[must_use]
+pub fn driver() -> String {
+    asked_driver().unwrap_or_else(|| "io_uring".to_owned())
+}
+
 /// As [`spawn`], by a command that ends with the binary.
 fn spawn_by(mut command: Command, dir: &Path, arguments: &[String]) -> Child {
     let log = OpenOptions::new().create(true).append(true).open(dir.join("log"));
-    for (flag, value) in [("--listen", "127.0.0.1:0"), ("--admin", "127.0.0.1:0")] {
-        if !arguments.iter().any(|argument| argument == flag) {
-            command.args([flag, value]);
+    let any = || Some("127.0.0.1:0".to_owned());
+    for (flag, value) in [("--listen", any()), ("--admin", any()), ("--driver", asked_driver())] {
+        if let Some(value) = value.filter(|_| !arguments.iter().any(|argument| argument == flag)) {
+            command.args([flag, &value]);
         }
     }
     command.arg("--data").arg(dir.join("data")).args(arguments).current_dir(dir);

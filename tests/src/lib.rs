@@ -8,6 +8,7 @@
 //! - [`history`] is what participants record, [`checker`] what must hold over it (I1-I4, I8).
 //! - [`run`] lets many participants talk, come and go, and gives their history.
 //! - [`raw`] speaks bytes, for what no proper client would say.
+//! - [`refusal`] is a host that refuses io_uring.
 //! - [`tokens`], [`ids`], [`random`], [`http`]: keys and JWTs, identifiers, seeds, plain requests.
 //!
 //! A harness fails its test by panicking with what it saw, so `unwrap` and `expect` are its means.
@@ -26,5 +27,6 @@ pub mod ids;
 pub mod participant;
 pub mod random;
 pub mod raw;
+pub mod refusal;
 pub mod run;
 pub mod tokens;

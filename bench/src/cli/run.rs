@@ -19,6 +19,7 @@ use throng_bench::measure::kernel::Counters;
 use throng_bench::outcome::{Outcome, Threshold, csv, hdr, text, threshold};
 use throng_bench::preflight::{self, HostFacts, Needs, Severity};
 use throng_bench::workload::greeting::{Greeting, SUBPROTOCOL_JSON, SUBPROTOCOL_PROTO};
+use throng_ring::Backend;
 use throng_wire::ws::Opcode;
 
 use super::live::Live;
@@ -42,6 +43,34 @@ pub(crate) enum HeartbeatKind {
     Ping,
     /// Throng's `ping` without an id, which is not answered: the cheapest
     Op,
+}
+
+/// Kernel interface of the generator.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+#[value(rename_all = "snake_case")]
+pub(crate) enum DriverChoice {
+    /// `io_uring` where this host lets it be used, else `epoll`
+    Auto,
+    /// A table of descriptors per thread
+    IoUring,
+    /// All threads share the descriptors of the process
+    Epoll,
+}
+
+impl DriverChoice {
+    fn settle(self) -> Result<Backend, Failure> {
+        match self {
+            Self::IoUring => Ok(Backend::IoUring),
+            Self::Epoll => Ok(Backend::Epoll),
+            Self::Auto => match Backend::probe_io_uring() {
+                Ok(()) => Ok(Backend::IoUring),
+                Err(error) => {
+                    writeln!(io::stderr(), "over epoll, as io_uring cannot be had: {error}")?;
+                    Ok(Backend::Epoll)
+                }
+            },
+        }
+    }
 }
 
 fn span(text: &str) -> Result<Duration, String> {
@@ -88,6 +117,9 @@ pub(crate) struct RunArguments {
     /// Threads [default: all cores but one; more where a ring holds too few connections]
     #[arg(long)]
     pub(crate) shards: Option<u32>,
+    /// Kernel interface of the threads
+    #[arg(long, value_enum, default_value_t = DriverChoice::Auto)]
+    pub(crate) driver: DriverChoice,
     /// Acts later than this are overruns; more than 1 % of them make a run invalid
     #[arg(long, value_parser = span, default_value = "10ms")]
     pub(crate) lateness_max: Duration,
@@ -191,6 +223,7 @@ impl RunArguments {
         let target = self.target(clients)?;
         let mut plan = RunPlan::new(target, clients, duration, main_metric);
         plan.shards = self.shards;
+        plan.driver = self.driver.settle()?;
         plan.lateness_max = self.lateness_max;
         plan.gather = self.gather.unwrap_or_default();
         plan.seed = self.seed;
@@ -227,6 +260,7 @@ impl RunArguments {
             ("heartbeat_s".to_owned(), json!(self.heartbeat.map(|span| span.as_secs_f64()))),
             ("timeout_s".to_owned(), seconds(self.timeout)),
             ("shards".to_owned(), json!(plan.shards_here())),
+            ("driver".to_owned(), json!(plan.driver.to_string())),
             ("lateness_max_s".to_owned(), seconds(self.lateness_max)),
             ("gather_s".to_owned(), seconds(plan.gather)),
             ("seed".to_owned(), json!(self.seed)),
@@ -286,6 +320,7 @@ pub(crate) fn check_host(
         connections: clients.into(),
         tuples: plan.target.tuples() as u64,
         shards: plan.shards_here().into(),
+        driver: plan.driver,
         server_here: is_here(plan),
     };
     let mut out = io::stdout();

@@ -15,6 +15,8 @@ mod workforce;
 use std::io;
 use std::time::{Duration, Instant};
 
+use throng_ring::Backend;
+
 use super::address::AddressError;
 use super::settings::{Deadlines, Heartbeat, ShardInfo};
 use super::{Metric, Sample, Target, Workload};
@@ -64,6 +66,9 @@ pub struct RunPlan {
     pub gather: Duration,
     /// Connections end by a reset instead of FIN, so that none keeps its port for a minute.
     pub reset_on_close: bool,
+    /// Kernel interface of the threads. Over epoll they share the process's descriptors, and do not
+    /// gather.
+    pub driver: Backend,
 }
 
 /// Which shards of a run of several workers are this process's.
@@ -77,7 +82,7 @@ pub struct Part {
 
 impl RunPlan {
     /// A closed-loop run of `clients` against `target` that ends with its workloads, or after
-    /// `duration`; without heartbeats.
+    /// `duration`; without heartbeats, over io_uring.
     #[must_use]
     pub fn new(target: Target, clients: u32, duration: Duration, main_metric: Metric) -> Self {
         Self {
@@ -97,6 +102,7 @@ impl RunPlan {
             main_metric,
             gather: Duration::ZERO,
             reset_on_close: false,
+            driver: Backend::IoUring,
         }
     }
 

@@ -80,12 +80,9 @@ pub enum Progress<'a> {
 /// # Errors
 /// Fewer than two processors, no gateway, or a failed connection to it.
 pub fn run(plan: &PeersPlan, progress: &mut dyn FnMut(Progress<'_>)) -> io::Result<Comparison> {
-    let contenders = server::build(&GATEWAY, |step| progress(Progress::Building(step)))?;
-    let wanted = |name: &str| {
-        name == THRONG || plan.only.is_empty() || plan.only.iter().any(|only| only == name)
-    };
-    let contenders = contenders.into_iter().filter(|contender| wanted(contender.name));
-    let (servers, skipped) = start(contenders)?;
+    let wanted = |name: &str| plan.only.is_empty() || plan.only.iter().any(|only| only == name);
+    let contenders = server::build(&GATEWAY, wanted, |step| progress(Progress::Building(step)))?;
+    let (servers, skipped) = start(contenders.into_iter())?;
     // Before this process is pinned: it tells the cores it may use.
     let host = Host::read();
     throng_ring::host::pin_to_core(CLIENT_CORE)?;

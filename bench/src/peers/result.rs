@@ -8,7 +8,7 @@ use std::fmt::Write;
 use serde::Serialize;
 
 use super::case::{Against, Bar, Case, Figure};
-use super::server::{THRONG, UWEBSOCKETS};
+use super::server::{THRONG, THRONG_EPOLL, UWEBSOCKETS};
 use crate::host::Host;
 use crate::spread::Spread;
 
@@ -156,7 +156,7 @@ fn verdict(bar: Bar, rows: &[Row]) -> Option<Verdict> {
         Against::Uwebsockets => rows.iter().find(|row| row.server == UWEBSOCKETS)?,
         Against::Best => rows
             .iter()
-            .filter(|row| row.server != THRONG)
+            .filter(|row| ![THRONG, THRONG_EPOLL].contains(&row.server))
             .min_by(|a, b| median(a).total_cmp(&median(b)))?,
     };
     let ratio = ratio(bar.figure, &ours.rounds, &theirs.rounds)?;

@@ -30,35 +30,60 @@ pub struct Contender {
 
 /// Names of the contenders that results and bars speak of.
 pub const THRONG: &str = "throng";
+/// Throng's own gateway over epoll.
+pub const THRONG_EPOLL: &str = "throng-epoll";
 /// uWebSockets as it comes.
 pub const UWEBSOCKETS: &str = "uwebsockets";
 /// Its experimental build.
 pub const UWEBSOCKETS_IO_URING: &str = "uwebsockets-io_uring";
 
+/// The peers in Rust.
+const RUST: [&str; 3] = ["fastwebsockets", "tokio-tungstenite", "tokio-uring"];
+/// The peer in Go.
+const GWS: &str = "gws";
+
 /// The crate that the C++ sources come in.
 const UWEBSOCKETS_CRATE: &str = "libuwebsockets-sys";
 
-/// Builds everything that is not built yet. `told` gets one line per step.
+/// Builds what of the wanted is not built yet; the gateway itself always takes part. `told` gets
+/// one line per step.
 ///
 /// # Errors
 /// The gateway is missing, or the place for the peers cannot be made.
-pub fn build(gateway: &[&str], mut told: impl FnMut(&str)) -> io::Result<Vec<Contender>> {
+pub fn build(
+    gateway: &[&str],
+    is_wanted: impl Fn(&str) -> bool,
+    mut told: impl FnMut(&str),
+) -> io::Result<Vec<Contender>> {
     let path = beside("throng-edge")?;
-    let arguments = gateway.iter().map(ToString::to_string).collect();
-    let mut contenders = vec![Contender { name: THRONG, program: Ok(Program { path, arguments }) }];
+    let throng = |name, more: &[&str]| {
+        let arguments = gateway.iter().chain(more).map(ToString::to_string).collect();
+        Contender { name, program: Ok(Program { path: path.clone(), arguments }) }
+    };
+    let mut contenders = vec![throng(THRONG, &[])];
+    if is_wanted(THRONG_EPOLL) {
+        contenders.push(throng(THRONG_EPOLL, &["--driver", "epoll"]));
+    }
     let place = Place::find()?;
     for (name, is_experiment) in [(UWEBSOCKETS, false), (UWEBSOCKETS_IO_URING, true)] {
-        told(&format!("building {name}"));
-        contenders.push(contender(name, place.uwebsockets(name, is_experiment)));
+        if is_wanted(name) {
+            told(&format!("building {name}"));
+            contenders.push(contender(name, place.uwebsockets(name, is_experiment)));
+        }
     }
-    told("building the peers in Rust");
-    let built = place.rust();
-    for name in ["fastwebsockets", "tokio-tungstenite", "tokio-uring"] {
-        let program = built.as_ref().map(|release| release.join(name)).map_err(Clone::clone);
-        contenders.push(contender(name, program));
+    let in_rust: Vec<_> = RUST.into_iter().filter(|name| is_wanted(name)).collect();
+    if !in_rust.is_empty() {
+        told("building the peers in Rust");
+        let built = place.rust();
+        for name in in_rust {
+            let program = built.as_ref().map(|release| release.join(name)).map_err(Clone::clone);
+            contenders.push(contender(name, program));
+        }
     }
-    told("building gws");
-    contenders.push(contender("gws", place.gws()));
+    if is_wanted(GWS) {
+        told("building gws");
+        contenders.push(contender(GWS, place.gws()));
+    }
     Ok(contenders)
 }
 

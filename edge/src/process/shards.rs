@@ -9,10 +9,12 @@ use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
 
-use throng_ring::host;
+use throng_ring::epoll::{EpollConfig, EpollDriver};
 use throng_ring::uring::{UringConfig, UringDriver};
+use throng_ring::{Backend, Driver, SetupError, host};
 use tokio::sync::mpsc as async_mpsc;
 
+use super::driver;
 use super::standalone::Standalone;
 use crate::config::Settings;
 use crate::exit::Fatal;
@@ -37,6 +39,7 @@ pub(super) struct Shards {
 
 /// What a thread needs to become a shard.
 struct Start {
+    backend: Backend,
     config: ShardConfig,
     listen: SocketAddr,
     core: Option<usize>,
@@ -50,6 +53,7 @@ impl Shards {
     /// Starts one after the other: the first settles the port that the others share.
     pub(super) fn start(
         settings: &Settings,
+        backend: Backend,
         keys: Option<Arc<Keys>>,
         standalone: Option<&'static Standalone>,
     ) -> Result<Self, Fatal> {
@@ -59,7 +63,8 @@ impl Shards {
         let mut handles = Vec::new();
         for shard in 0..settings.shards {
             let start = Start {
-                config: shard_config(settings, shard, keys.clone()),
+                backend,
+                config: shard_config(settings, backend, shard, keys.clone()),
                 listen: address,
                 core: (settings.shards <= cores.len()).then(|| cores[shard]),
                 gather: Duration::from_micros(settings.gather_us.into()),
@@ -78,42 +83,73 @@ fn spawn(start: Start, notify: async_mpsc::UnboundedSender<Ended>) -> Started {
     let number = start.config.shard;
     thread::Builder::new()
         .name(format!("shard-{number}"))
-        .spawn(move || {
-            if let Some(mut shard) = begin(start, &answer) {
-                let outcome = shard.run();
-                // Without a receiver the process is ending already.
-                let _ = notify.send(Ended { shard: number, outcome });
-            }
+        .spawn(move || match start.backend {
+            Backend::IoUring => live(start, uring, &answer, &notify),
+            Backend::Epoll => live(start, epoll, &answer, &notify),
         })
         .map_err(|error| Fatal::unavailable(format!("cannot start shard {number}: {error}")))?;
     started.recv().unwrap_or_else(|_| Err(Fatal::unavailable(format!("shard {number} was lost"))))
 }
 
-/// Becomes the shard, and tells the starter how it went.
-fn begin(start: Start, answer: &mpsc::Sender<Started>) -> Option<Shard<UringDriver>> {
-    let (shard, started) = match set_up(start) {
+fn uring(start: &Start) -> Result<UringDriver, SetupError> {
+    let default = UringConfig::default();
+    let driver = UringDriver::new(UringConfig {
+        connections_max: start.table(),
+        gather: start.gather,
+        ..default
+    })?;
+    if !start.gather.is_zero() && !driver.gathers() && start.config.shard == 0 {
+        tracing::warn!("gather-us has no effect: kernel 6.12 or later is needed for it");
+    }
+    Ok(driver)
+}
+
+fn epoll(start: &Start) -> Result<EpollDriver, SetupError> {
+    if !start.gather.is_zero() && start.config.shard == 0 {
+        tracing::warn!("gather-us has no effect: it is for io_uring");
+    }
+    EpollDriver::new(EpollConfig { connections_max: start.table(), ..EpollConfig::default() })
+}
+
+impl Start {
+    /// Slots of the shard's table.
+    fn table(&self) -> u32 {
+        self.config.connections_max as u32 + limits::SPARE_SLOTS
+    }
+}
+
+/// Becomes the shard, and is it to its end.
+fn live<D: Driver>(
+    start: Start,
+    make: fn(&Start) -> Result<D, SetupError>,
+    answer: &mpsc::Sender<Started>,
+    notify: &async_mpsc::UnboundedSender<Ended>,
+) {
+    let number = start.config.shard;
+    let (shard, started) = match set_up(start, make) {
         Ok((shard, handle, address)) => (Some(shard), Ok((handle, address))),
         Err(fatal) => (None, Err(fatal)),
     };
-    answer.send(started).ok()?;
-    shard
+    if answer.send(started).is_ok()
+        && let Some(mut shard) = shard
+    {
+        let outcome = shard.run();
+        // Without a receiver the process is ending already.
+        let _ = notify.send(Ended { shard: number, outcome });
+    }
 }
 
-fn set_up(start: Start) -> Result<(Shard<UringDriver>, Handle, SocketAddr), Fatal> {
+fn set_up<D: Driver>(
+    start: Start,
+    make: fn(&Start) -> Result<D, SetupError>,
+) -> Result<(Shard<D>, Handle, SocketAddr), Fatal> {
     let number = start.config.shard;
     if let Some(core) = start.core
         && let Err(error) = host::pin_to_core(core)
     {
         tracing::warn!(shard = number, core, %error, "not pinned");
     }
-    let table = start.config.connections_max as u32 + limits::SPARE_SLOTS;
-    let config =
-        UringConfig { connections_max: table, gather: start.gather, ..UringConfig::default() };
-    let driver = UringDriver::new(config)
-        .map_err(|error| Fatal::unavailable(format!("shard {number}: {error}")))?;
-    if !start.gather.is_zero() && !driver.gathers() && number == 0 {
-        tracing::warn!("gather-us has no effect: kernel 6.12 or later is needed for it");
-    }
+    let driver = make(&start).map_err(|error| refused(start.backend, number, &error))?;
     let (mut shard, handle) = Shard::new(driver, start.config, start.link);
     let address = shard
         .listen(start.listen)
@@ -121,7 +157,20 @@ fn set_up(start: Start) -> Result<(Shard<UringDriver>, Handle, SocketAddr), Fata
     Ok((shard, handle, address))
 }
 
-fn shard_config(settings: &Settings, shard: usize, keys: Option<Arc<Keys>>) -> ShardConfig {
+fn refused(backend: Backend, shard: usize, error: &SetupError) -> Fatal {
+    let otherwise = match backend {
+        Backend::IoUring => "; or do without io_uring: --driver epoll",
+        Backend::Epoll => "",
+    };
+    Fatal::unavailable(format!("shard {shard}: {error}{otherwise}"))
+}
+
+fn shard_config(
+    settings: &Settings,
+    backend: Backend,
+    shard: usize,
+    keys: Option<Arc<Keys>>,
+) -> ShardConfig {
     let mode = match (settings.echo, settings.is_development()) {
         (true, _) => Mode::Echo,
         (false, true) => Mode::Development,
@@ -136,7 +185,11 @@ fn shard_config(settings: &Settings, shard: usize, keys: Option<Arc<Keys>>) -> S
         clocks: Clocks::HOST,
         keys,
         page: (mode == Mode::Development).then_some(page::INDEX),
-        connections_max: connections_max(settings.connections_per_shard_max),
+        connections_max: driver::connections_max(
+            backend,
+            settings.shards,
+            settings.connections_per_shard_max,
+        ),
         frame_bytes_max: settings.frame_bytes_max,
         input_shard_bytes: limits::INPUT_SHARD_BYTES_MAX,
         output_budget_bytes: settings.output_budget_bytes as usize,
@@ -160,14 +213,6 @@ fn shard_config(settings: &Settings, shard: usize, keys: Option<Arc<Keys>>) -> S
 /// their addresses and ports, so shards need not know of each other.
 fn share(whole: u32, shards: usize) -> u32 {
     whole.div_ceil(shards as u32)
-}
-
-/// As many as the descriptor table holds, less the spare slots.
-fn connections_max(asked: u32) -> usize {
-    let table = host::rlimit_nofile().soft.unwrap_or(u64::MAX);
-    let table = table.min(u64::from(throng_ring::limits::CONNECTIONS_MAX)) as usize;
-    let most = table.saturating_sub(limits::SPARE_SLOTS as usize).max(1);
-    if asked == 0 { most } else { most.min(asked as usize) }
 }
 
 #[cfg(test)]

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use throng_ring::Backend;
 use throng_router::{Config as RouterConfig, Limits, Metric, Router};
 use throng_store::embedded::{Config as StoreConfig, Embedded, Histogram};
 use tokio::runtime::Handle;
@@ -67,16 +68,25 @@ pub(super) async fn failed(standalone: Option<&Standalone>) -> String {
 /// What the process, the router and the store count.
 pub(super) fn numbers(
     standalone: Option<&Standalone>,
+    backend: Backend,
 ) -> Box<dyn Fn() -> Vec<Number> + Send + Sync> {
     let parts = standalone.map(|it| (Arc::clone(&it.router), it.store.clone()));
     Box::new(move || {
-        let mut numbers = vec![resident_bytes()];
+        let mut numbers = vec![driver(backend), resident_bytes()];
         if let Some((router, store)) = &parts {
             numbers.extend(router.metrics().into_iter().map(router_number));
             numbers.extend(store_numbers(store));
         }
         numbers
     })
+}
+
+fn driver(backend: Backend) -> Number {
+    Number {
+        name: "edge_driver",
+        meaning: "Kernel interface of the shards, as a label",
+        value: Value::Is("driver", backend.to_string()),
+    }
 }
 
 fn resident_bytes() -> Number {

@@ -15,6 +15,7 @@ mod data_directory;
 mod deadlines;
 mod deduplication;
 mod drain;
+mod driver;
 mod exit_codes;
 mod groups;
 mod health;

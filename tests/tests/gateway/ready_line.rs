@@ -1,7 +1,7 @@
 //! One line on stdout when everything is up, in a form that scripts can rely on.
 
 use throng_tests::client::Client;
-use throng_tests::gateway::Gateway;
+use throng_tests::gateway::{Gateway, driver};
 use throng_tests::http;
 
 fn port(url: &str) -> u16 {
@@ -15,7 +15,8 @@ fn names_addresses_shards_driver_and_store() {
     let (ws, admin) = (port(ready.field("ws")), port(ready.field("admin")));
     let expected = format!(
         "ready ws=ws://127.0.0.1:{ws}/v1/ws admin=http://127.0.0.1:{admin} shards=2 \
-         driver=io_uring store=embedded"
+         driver={} store=embedded",
+        driver()
     );
     assert_eq!(ready.line, expected);
     assert!(ws != 0 && admin != 0 && ws != admin);

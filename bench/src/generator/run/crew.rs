@@ -8,8 +8,9 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use rustix::time::{ClockId, clock_gettime};
+use throng_ring::epoll::{EpollConfig, EpollDriver};
 use throng_ring::uring::{UringConfig, UringDriver};
-use throng_ring::{Driver, Io, Waker};
+use throng_ring::{Backend, Driver, Io, SetupError, Waker};
 
 use super::workforce::{Elsewhere, News, Stage, Workforce};
 use super::{Part, RunError, RunPlan};
@@ -59,12 +60,14 @@ impl Crew {
             let (make, stopping) = (Arc::clone(&make), Arc::clone(&crew.stopping));
             let (say, tell) = (say.clone(), tell.clone());
             let settings = settings(plan);
-            let mut config = ring_config(info.count(), here);
-            config.connect_reset_on_close = plan.reset_on_close;
-            config.gather = plan.gather;
+            let (driver, config) = (plan.driver, ring_config(plan, info.count(), here));
             let body = move || {
-                let thread = ShardThread { info, settings, config, say, stopping };
-                thread.run(&tell, &started, |info| make(info));
+                let thread = ShardThread { info, settings, say, stopping };
+                let workload = make(info);
+                match driver {
+                    Backend::IoUring => thread.run(&tell, &started, uring(config), workload),
+                    Backend::Epoll => thread.run(&tell, &started, epoll(&config), workload),
+                }
             };
             let named = std::thread::Builder::new().name(format!("shard-{shard}"));
             crew.threads.push(named.spawn(body)?);
@@ -127,33 +130,60 @@ fn settings(plan: &RunPlan) -> Settings {
     }
 }
 
-fn ring_config(clients: u32, shards: u32) -> UringConfig {
-    let mut config = UringConfig { connections_max: clients + SPARE_SLOTS, ..Default::default() };
+fn ring_config(plan: &RunPlan, clients: u32, shards: u32) -> UringConfig {
+    let mut config = UringConfig {
+        connections_max: clients + SPARE_SLOTS,
+        connect_reset_on_close: plan.reset_on_close,
+        gather: plan.gather,
+        ..Default::default()
+    };
     if shards as usize > LARGE_BUFFER_SHARDS_MAX {
         (config.receive_buffers, config.receive_buffer_bytes) = SMALL_RECEIVE_BUFFERS;
     }
     config
 }
 
+/// A driver and the slots of its table.
+type Made<D> = Result<(D, u32), SetupError>;
+
+fn uring(config: UringConfig) -> Made<UringDriver> {
+    UringDriver::new(config).map(|driver| {
+        let slots = driver.connections_max();
+        (driver, slots)
+    })
+}
+
+/// What a ring would be, as far as epoll has it too.
+fn epoll(config: &UringConfig) -> Made<EpollDriver> {
+    let config = EpollConfig {
+        connections_max: config.connections_max,
+        connect_reset_on_close: config.connect_reset_on_close,
+        ..Default::default()
+    };
+    EpollDriver::new(config).map(|driver| {
+        let slots = driver.connections_max();
+        (driver, slots)
+    })
+}
+
 /// One shard's thread.
 struct ShardThread {
     info: ShardInfo,
     settings: Settings,
-    config: UringConfig,
     say: Sender<News>,
     stopping: Arc<AtomicBool>,
 }
 
 impl ShardThread {
-    fn run<W: Workload>(
+    fn run<W: Workload, D: Driver>(
         self,
         tell: &Sender<Ready>,
         started: &Receiver<Instant>,
-        make: impl Fn(ShardInfo) -> W,
+        driver: Made<D>,
+        workload: W,
     ) {
-        let workload = make(self.info);
-        let mut driver = match UringDriver::new(self.config.clone()) {
-            Ok(driver) => driver,
+        let (mut driver, table_max) = match driver {
+            Ok(made) => made,
             Err(error) => {
                 let _ = tell.send((self.info.shard, Err(error.to_string())));
                 return;
@@ -166,19 +196,18 @@ impl ShardThread {
         // Nobody gives a start if another shard could not be set up.
         let Ok(start) = started.recv() else { return };
         std::thread::sleep(start.saturating_duration_since(Instant::now()));
-        let table_max = driver.connections_max() as usize;
         let settings = self.settings.clone();
-        let mut shard = Shard::new(settings, self.info, table_max, start, workload);
+        let mut shard = Shard::new(settings, self.info, table_max as usize, start, workload);
         if let Err(error) = self.drive(&mut driver, &mut shard, start) {
             let errno = error.raw_os_error().unwrap_or_default().unsigned_abs();
-            let why = format!("a shard's ring failed: {error}");
+            let why = format!("a shard's driver failed: {error}");
             self.tell(Stage::Failed { why, errno }, shard.take_sample(INTERVAL, Duration::ZERO));
         }
     }
 
-    fn drive<W: Workload>(
+    fn drive<W: Workload, D: Driver>(
         &self,
-        driver: &mut UringDriver,
+        driver: &mut D,
         shard: &mut Shard<W>,
         start: Instant,
     ) -> io::Result<()> {
