@@ -119,7 +119,7 @@ settings! {
         data: PathBuf = |_| PathBuf::from("./throng-data");
         /// When a message counts as durable: sync, os, or ms between syncs [default: sync]
         durability: DurabilitySetting = |_| DurabilitySetting::Sync;
-        /// Kernel interface of the shards: auto takes io_uring where the host allows it [default: auto]
+        /// Kernel interface: auto takes io_uring where the host allows it [default: auto]
         driver: DriverSetting = |_| DriverSetting::Auto;
         /// Shards, each a thread with its own driver [default: half the cores, at least 1]
         shards: usize [1, limits::SHARDS_MAX] = |_| (cores() / 2).max(1);

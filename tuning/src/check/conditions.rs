@@ -24,7 +24,7 @@ const SECCOMP_ACTION: &str = "`throng-tune emit --format seccomp` has what the p
 /// A ring is made for a trial where this process is what the gateway would be; of another process
 /// its filter can be seen, but not what the filter refuses.
 fn io_uring(subject: &Subject<'_>) -> Vec<Finding> {
-    let why = "shards talk to the kernel through io_uring only";
+    let why = "the plan is for shards over io_uring; over epoll all share one descriptor limit";
     if subject.process.is_named() || !subject.host.is_this() {
         let (level, live) = match subject.process.has_seccomp_filter(subject.host) {
             Ok(false) => (Level::Good, "no filter".to_owned()),

@@ -149,7 +149,7 @@ fn kernel(subject: &Subject<'_>) -> Option<Finding> {
         asked: first.to_string(),
         why: "an older one lacks what shards use of io_uring".to_owned(),
         action: "a newer kernel".to_owned(),
-        counter: "the program does not start and says so".to_owned(),
+        counter: "the log says that it runs over epoll, and why".to_owned(),
     })
 }
 

@@ -100,8 +100,8 @@ pub(super) fn seccomp() -> String {
     let entry = json!({
         "names": ["io_uring_setup", "io_uring_enter", "io_uring_register"],
         "action": "SCMP_ACT_ALLOW",
-        "comment": "Shards talk to the kernel through io_uring only. Append this to the default \
-                    profile of the runtime: jq '.syscalls += [input]' default.json this.json"
+        "comment": "Without these calls shards run over epoll. Append this to the default profile \
+                    of the runtime: jq '.syscalls += [input]' default.json this.json"
     });
     format!("{entry:#}\n")
 }
