@@ -79,7 +79,7 @@ pub const OUTPUT_POOL_KEPT: usize = 256;
 /// What is written for one connection without looking whether it still fits into one send.
 pub const OUTPUT_CHUNK_BYTES: usize = 16 * 1024;
 
-/// Queued output at which an echoing connection is not read any further.
+/// Queued output above which an echoing connection is not read any further.
 pub const ECHO_HOLD_BYTES: usize = 1024 * 1024;
 
 /// One frame of an answer, over all its chunks.

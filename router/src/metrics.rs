@@ -86,6 +86,57 @@ fn gauge(name: &'static str, help: &'static str, value: usize) -> Metric {
     Metric { name, help, value: value as f64, counter: false }
 }
 
+/// What one number of a router is called, what it tells, and where it stands.
+type Row<T, N> = (&'static str, &'static str, fn(&T) -> N);
+
+/// What owners count.
+const OWNER_COUNTERS: &[Row<Counters, u64>] = &[
+    ("router_appends_total", "Batches of events given to the store, each as one append", |c| {
+        c.batches
+    }),
+    ("router_append_rows_total", "Events in the batches given to the store", |c| c.rows),
+    ("router_commits_total", "Appends that the store confirmed and the owner committed", |c| {
+        c.commits
+    }),
+    ("router_commit_rows_total", "Events that became part of a log", |c| c.committed_rows),
+    (
+        "router_commit_milliseconds_total",
+        "Time from sending an append to its commit, summed over commits",
+        |c| c.commit_ms,
+    ),
+    (
+        "router_appends_unknown_total",
+        "Appends of which the store could not say whether they were written",
+        |c| c.unknown,
+    ),
+    ("router_loads_total", "Conversations read from the store into memory", |c| c.loads),
+    ("router_load_failures_total", "Conversations that could not be read from the store", |c| {
+        c.load_failures
+    }),
+    ("router_reads_total", "Reads of events, watermarks or memberships from the store", |c| {
+        c.reads
+    }),
+    ("router_id_lookups_total", "Reads to find out whether a write is a repetition", |c| c.scans),
+    (
+        "router_duplicates_total",
+        "Writes that were in the log already and were answered as before",
+        |c| c.duplicates,
+    ),
+    ("router_refused_total", "Writes refused for what they ask or when they come", |c| c.refused),
+    (
+        "router_overloaded_total",
+        "Requests refused because too many waited at their conversation",
+        |c| c.overloaded,
+    ),
+];
+
+/// How much owners have.
+const OWNER_GAUGES: &[Row<Gauges, usize>] = &[
+    ("router_conversations", "Conversations in memory", |g| g.conversations),
+    ("router_conversation_bytes", "Memory that conversations use, about", |g| g.bytes),
+    ("router_conversations_busy", "Conversations in memory with something under way", |g| g.busy),
+];
+
 impl Stats {
     /// Sums up.
     pub(crate) fn metrics(&self, links: usize, batches_waiting: usize) -> Vec<Metric> {
@@ -107,86 +158,13 @@ impl Stats {
 
     fn owner_metrics(&self) -> Vec<Metric> {
         let all: Vec<(Counters, Gauges)> = self.owners.iter().map(|owner| owner.get()).collect();
-        let sum = |of: fn(&Counters) -> u64| all.iter().map(|(counters, _)| of(counters)).sum();
-        let level = |of: fn(&Gauges) -> usize| all.iter().map(|(_, gauges)| of(gauges)).sum();
-        vec![
-            counter(
-                "router_appends_total",
-                "Batches of events given to the store, each as one append",
-                sum(|c| c.batches),
-            ),
-            counter(
-                "router_append_rows_total",
-                "Events in the batches given to the store",
-                sum(|c| c.rows),
-            ),
-            counter(
-                "router_commits_total",
-                "Appends that the store confirmed and the owner committed",
-                sum(|c| c.commits),
-            ),
-            counter(
-                "router_commit_rows_total",
-                "Events that became part of a log",
-                sum(|c| c.committed_rows),
-            ),
-            counter(
-                "router_commit_milliseconds_total",
-                "Time from sending an append to its commit, summed over commits",
-                sum(|c| c.commit_ms),
-            ),
-            counter(
-                "router_appends_unknown_total",
-                "Appends of which the store could not say whether they were written",
-                sum(|c| c.unknown),
-            ),
-            counter(
-                "router_loads_total",
-                "Conversations read from the store into memory",
-                sum(|c| c.loads),
-            ),
-            counter(
-                "router_load_failures_total",
-                "Conversations that could not be read from the store",
-                sum(|c| c.load_failures),
-            ),
-            counter(
-                "router_reads_total",
-                "Reads of events, watermarks or memberships from the store",
-                sum(|c| c.reads),
-            ),
-            counter(
-                "router_id_lookups_total",
-                "Reads to find out whether a write is a repetition",
-                sum(|c| c.scans),
-            ),
-            counter(
-                "router_duplicates_total",
-                "Writes that were in the log already and were answered as before",
-                sum(|c| c.duplicates),
-            ),
-            counter(
-                "router_refused_total",
-                "Writes refused for what they ask or when they come",
-                sum(|c| c.refused),
-            ),
-            counter(
-                "router_overloaded_total",
-                "Requests refused because too many waited at their conversation",
-                sum(|c| c.overloaded),
-            ),
-            gauge("router_conversations", "Conversations in memory", level(|g| g.conversations)),
-            gauge(
-                "router_conversation_bytes",
-                "Memory that conversations use, about",
-                level(|g| g.bytes),
-            ),
-            gauge(
-                "router_conversations_busy",
-                "Conversations in memory with something under way",
-                level(|g| g.busy),
-            ),
-        ]
+        let counters = OWNER_COUNTERS.iter().map(|(name, help, of)| {
+            counter(name, help, all.iter().map(|(counters, _)| of(counters)).sum())
+        });
+        let gauges = OWNER_GAUGES.iter().map(|(name, help, of)| {
+            gauge(name, help, all.iter().map(|(_, gauges)| of(gauges)).sum())
+        });
+        counters.chain(gauges).collect()
     }
 
     fn home_metrics(&self) -> Vec<Metric> {

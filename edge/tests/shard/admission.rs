@@ -114,6 +114,29 @@ fn beyond_the_handshakes_of_a_shard_peers_wait_in_the_kernel() {
 }
 
 #[test]
+fn the_last_handshake_of_a_shard_is_taken_and_the_next_peer_waits() {
+    let mut config = config(Mode::Development);
+    config.handshakes_max = 4;
+    let (mut rig, _router) = Rig::ready_with(config);
+    let clients: Vec<Client> = (0..5).map(|_| rig.connect()).collect();
+    assert_eq!(rig.snapshot().counters.accepted, 4);
+    clients[0].peer.reset();
+    rig.pass(100 * MS);
+    assert_eq!(rig.snapshot().counters.accepted, 5);
+}
+
+#[test]
+fn as_many_connections_are_accepted_at_once_as_in_a_second_and_the_next_when_its_time_comes() {
+    let mut config = config(Mode::Echo);
+    config.accepts_per_s = 100;
+    let mut rig = Rig::new(config, throng_ring::sim::SimConfig::default());
+    let _clients: Vec<Client> = (0..101).map(|_| rig.connect()).collect();
+    assert_eq!(rig.snapshot().counters.accepted, 100);
+    rig.pass(100 * MS);
+    assert_eq!(rig.snapshot().counters.accepted, 101);
+}
+
+#[test]
 fn accepts_are_paced() {
     let mut config = config(Mode::Echo);
     config.accepts_per_s = 100;

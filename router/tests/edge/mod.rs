@@ -161,11 +161,8 @@ impl Edge {
         device: &str,
         cursor: &str,
     ) -> v1::Welcome<'static> {
-        let session = Some(Self::session(slot, user, device));
-        let session_id = u64::from(slot);
-        let cursor = cursor.into();
-        let register = link::Register { session, cursor, session_id, ..link::Register::default() };
-        let (body, failed) = self.registered(register).await;
+        let request = self.begin_session(slot, user, device, cursor).await;
+        let (body, failed) = self.answer(request).await;
         assert!(!failed);
         match v1::ServerFrame::decode(&body).unwrap().into_owned().body {
             Some(v1::Body::Welcome(welcome)) => welcome,
@@ -187,12 +184,31 @@ impl Edge {
         self.registered(link::Register { session, session_id, ..resumed }).await
     }
 
-    async fn registered(&mut self, mut register: link::Register<'_>) -> (Vec<u8>, bool) {
-        self.last_request += 1;
-        let request = self.last_request;
-        register.request = request;
-        self.write(&ToRouter::Register(register)).await;
+    async fn registered(&mut self, register: link::Register<'_>) -> (Vec<u8>, bool) {
+        let request = self.registers(register).await;
         self.answer(request).await
+    }
+
+    async fn registers(&mut self, mut register: link::Register<'_>) -> u64 {
+        self.last_request += 1;
+        register.request = self.last_request;
+        self.write(&ToRouter::Register(register)).await;
+        self.last_request
+    }
+
+    /// Begins a session; gives the request's number.
+    pub(crate) async fn begin_session(
+        &mut self,
+        slot: u32,
+        user: &str,
+        device: &str,
+        cursor: &str,
+    ) -> u64 {
+        let session = Some(Self::session(slot, user, device));
+        let session_id = u64::from(slot);
+        let cursor = cursor.into();
+        let register = link::Register { session, cursor, session_id, ..link::Register::default() };
+        self.registers(register).await
     }
 
     pub(crate) async fn unregister(&mut self, slot: u32, user: &str, device: &str) {
@@ -210,7 +226,19 @@ impl Edge {
         slot: u32,
         user: &str,
         op: v1::Op<'_>,
+        order: (u64, bool),
+    ) -> u64 {
+        self.begin_within(slot, user, op, order, 10_000).await
+    }
+
+    /// Sends an operation for whose answer nobody waits longer.
+    pub(crate) async fn begin_within(
+        &mut self,
+        slot: u32,
+        user: &str,
+        op: v1::Op<'_>,
         (order, first): (u64, bool),
+        deadline_ms: u32,
     ) -> u64 {
         self.last_request += 1;
         let frame = v1::ClientFrame { id: None, op: Some(op.clone()) }.encode_to_vec();
@@ -218,7 +246,7 @@ impl Edge {
             request: self.last_request,
             session: Some(Self::session(slot, user, "phone")),
             frame: frame.into(),
-            deadline_ms: 10_000,
+            deadline_ms,
             order,
             first,
             conv_id: conv_of(user, &op).map_or_else(Vec::new, Vec::from).into(),
