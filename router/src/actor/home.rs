@@ -7,12 +7,12 @@ use std::time::Duration;
 use bytes::Bytes;
 use throng_store::{Store, UserId};
 use throng_wire::limits::{HINT_RECIPIENTS_MAX, PAGE_ITEMS_MAX};
-use throng_wire::{Protobuf, id, v1};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, sleep_until};
 use tracing::warn;
 
 use super::Mailboxes;
+use super::frames::{changes, welcome};
 use super::owner::OwnerMessage;
 use crate::clock::Clock;
 use crate::home::cursor::Cursor;
@@ -23,7 +23,7 @@ use crate::limits::{self, Limits};
 use crate::link::decode::HomeOp;
 use crate::link::queue::{Links, OutgoingHint, Replies, Reply};
 use crate::metrics::HomeStats;
-use crate::owner::{Connection, Delivery, Head, Named, Now, Refusal, event};
+use crate::owner::{Connection, Delivery, Head, Named, Now, Refusal};
 use throng_store::ConvId;
 
 /// What a home actor is told.
@@ -467,53 +467,4 @@ impl<S: Store> Work<S> {
 fn refusal(error: ListError) -> Refusal {
     warn!(%error, "a list cannot be read");
     Refusal::Unavailable
-}
-
-fn changes(page: &crate::home::lists::ChangesPage) -> Bytes {
-    event::frame(v1::Body::Changes(v1::Changes {
-        items: page.changes(),
-        cursor: page.cursor.encode().into(),
-        more: page.more,
-        sync: page.sync().into(),
-    }))
-}
-
-/// What the router knows of a welcome. The edge adds its heartbeat, and its own limits.
-fn welcome(
-    registration: &Registration,
-    page: &crate::home::lists::ChangesPage,
-    log_id: [u8; 16],
-    time_ms: u64,
-    limits: &Limits,
-) -> Bytes {
-    let frame = v1::ServerFrame {
-        id: None,
-        body: Some(v1::Body::Welcome(v1::Welcome {
-            user: (&*registration.user.name).into(),
-            device: (&*registration.device).into(),
-            session: format!("{:016x}", registration.session_id).into(),
-            time_ms,
-            heartbeat_ms: 0,
-            limits: Some(welcome_limits(limits)),
-            server: Some(v1::ServerInfo { version: env!("CARGO_PKG_VERSION").into() }),
-            log_id: id::text(&log_id).into(),
-            sync: page.sync().into(),
-            changes: page.changes(),
-            more: page.more,
-            cursor: page.cursor.encode().into(),
-        })),
-    };
-    frame.encode_to_vec().into()
-}
-
-fn welcome_limits(limits: &Limits) -> v1::Limits {
-    let small = |limit: usize| u32::try_from(limit).unwrap_or(u32::MAX);
-    v1::Limits {
-        text_bytes_max: limits.text_bytes_max as u64,
-        group_members_max: small(limits.group_members_max),
-        page_events_max: throng_wire::limits::PAGE_EVENTS_MAX,
-        sync_convs_max: small(throng_wire::limits::SYNC_CONVS_MAX),
-        devices_max: small(limits.devices_max),
-        ..v1::Limits::default()
-    }
 }

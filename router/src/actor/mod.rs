@@ -7,6 +7,8 @@
 //!
 //! Nothing waits in a circle: links and owners wait for homes, homes wait for nobody.
 
+mod asking;
+mod frames;
 pub(crate) mod home;
 pub(crate) mod owner;
 

@@ -54,9 +54,9 @@ pub(crate) struct Turn<'t> {
     /// Conversations with after-work to begin.
     pub(crate) touched: &'t mut Vec<ConvId>,
     /// What the store was asked and has not answered.
-    pub(crate) under_way: &'t mut super::machine::UnderWay,
+    pub(crate) under_way: &'t mut super::counters::UnderWay,
     /// What happened, for the metrics.
-    pub(crate) counters: &'t mut super::machine::Counters,
+    pub(crate) counters: &'t mut super::counters::Counters,
     /// Ids older than this are forgotten, milliseconds.
     pub(crate) known_ids_age_ms: u64,
     /// The partition is lost: set by whoever finds out.

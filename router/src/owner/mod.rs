@@ -29,6 +29,7 @@ mod after;
 mod cache;
 mod choose;
 mod conversation;
+mod counters;
 mod created;
 mod deciding;
 pub mod event;
@@ -51,7 +52,8 @@ mod tests;
 
 pub use after::Delivery;
 pub use choose::{Chosen, choose, highest_epochs};
-pub use machine::{Adopt, Counters, Gauges, Owner, Settings};
+pub use counters::{Counters, Gauges};
+pub use machine::{Adopt, Owner, Settings};
 pub use request::{
     Asker, Connection, Key, Named, Now, Op, Order, PageRequest, Refusal, Request, Span, What, Write,
 };

@@ -164,4 +164,22 @@ mod tests {
         assert!(tail.window(&Window { first: 1, last: 3 }).is_none());
         assert_eq!(tail.window(&Window { first: 2, last: 3 }).map(|rows| rows.len()), Some(2));
     }
+
+    #[test]
+    fn memory_keeps_as_many_bytes_as_allowed_and_not_one_more() {
+        for (last_bytes, floor) in [(1, 1), (2, 2)] {
+            let mut tail = Tail::default();
+            for (seq, bytes) in [(1, limits::TAIL_BYTES_MAX - 1), (2, last_bytes)] {
+                tail.push(Row { body: vec![0; bytes].into(), ..row_of(seq) });
+            }
+            assert_eq!((tail.floor(), tail.head()), (floor, 2), "{last_bytes}");
+        }
+    }
+
+    #[test]
+    fn the_last_row_stays_however_long_it_is() {
+        let mut tail = Tail::default();
+        tail.push(Row { body: vec![0; limits::TAIL_BYTES_MAX + 1].into(), ..row_of(1) });
+        assert_eq!((tail.floor(), tail.head()), (1, 1));
+    }
 }

@@ -24,6 +24,7 @@ mod limits;
 mod many_shards;
 mod metrics;
 mod order;
+mod priority;
 mod ready_line;
 mod receipts;
 mod replacement;
